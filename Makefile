@@ -1,0 +1,73 @@
+# `make demo` and `make test` are all that a newcomer needs; each sets up what it needs first.
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PY := $(BIN)/python
+SCALE ?= 0.01
+
+.PHONY: setup demo test fast-test lint synth wheels bench snapshots lock stop clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    set up, then run the main job in the local cloud (SCALE=0.01)"
+	@echo "make test    set up, then pass every test"
+	@echo "make setup   set up only        make synth   synthesize all six environments, offline"
+	@echo "make bench   measure extract    make wheels  build the jobs' packages for deployment"
+	@echo "make stop    stop the local cloud"
+
+# ---- set-up: Python packages, Node and the CDK CLI, Java and Spark's jars; quick when repeated --------------------
+setup: .venv/.installed node_modules/.installed .cache/jars/.resolved
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed and this is " + sys.version.split()[0] + "; set PYTHON=/path/to/python3.11")'
+	@echo "setup 1/3: Python packages (a few minutes the first time)"
+	@test -x $(PY) || "$(PYTHON)" -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+node_modules/.installed: package-lock.json .npmrc .venv/.installed
+	@echo "setup 2/3: the CDK CLI"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --silent --no-fund --no-audit
+	@touch $@
+
+.cache/jars/.resolved: local_cloud/jars.py .venv/.installed
+	@echo "setup 3/3: Spark's jars"
+	@$(PY) -m local_cloud.jars
+	@touch $@
+
+# ---- what people run ----------------------------------------------------------------------------------------------
+demo: setup
+	@$(PY) -m local_cloud.demo --scale $(SCALE)
+
+test: setup lint
+	@$(PY) -m pytest
+
+lint: .venv/.installed
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(PY) -m mypy app.py constructs/etl_constructs glue_scripts local_cloud operations stacks
+
+synth: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/node node_modules/aws-cdk/bin/cdk synth --quiet
+	@echo "templates of every environment are in cdk.out/"
+
+wheels: .venv/.installed
+	@$(PY) -m operations.wheels build
+
+bench: setup
+	@$(PY) -m benchmarks.run
+
+snapshots: setup
+	@$(PY) -m pytest tests/stacks --update-snapshots
+
+stop: .venv/.installed
+	@$(BIN)/etl local stop
+
+# ---- upkeep -------------------------------------------------------------------------------------------------------
+lock: .venv/.installed
+	@$(BIN)/uv pip compile requirements-dev.txt --universal --python-version 3.11 --generate-hashes --no-header \
+		--no-emit-index-url --no-emit-find-links --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .local .cache build cdk.out .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Measurements of what the platform promises to do fast; see README.md."""

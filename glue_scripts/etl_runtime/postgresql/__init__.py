@@ -1,0 +1,1 @@
+"""PostgreSQL as a source: COPY to Arrow to Parquet, all slices under one exported snapshot."""

@@ -1,0 +1,34 @@
+"""How far a cursor may be believed: never past a row that the source could still show with a lower value."""
+
+from datetime import UTC, date, datetime
+
+TIME_TYPES = ("timestamp", "timestamp_ntz", "date")
+
+
+def next_watermark(*, kind: str, previous: str | None, largest: list[str | None], safe_until: str) -> str | None:
+    """least(largest cursor read, safe_until), and never less than before. Texts as PostgreSQL reads them.
+
+    `safe_until` (start of the oldest transaction open at the snapshot, or the source's clock) bounds times only: an integer
+    cursor has no clock, so late commits under it are for `lag` and `deletes: compare_keys`.
+    """
+    found = [text for text in largest if text is not None]
+    if not found:
+        return previous
+    if kind not in TIME_TYPES:
+        numbers = [int(text) for text in found]
+        return str(max(numbers) if previous is None else max(*numbers, int(previous)))
+    newest = min(max(_time(text) for text in found), _time(safe_until))
+    if previous is not None:
+        newest = max(newest, _time(previous))
+    if kind == "date":
+        return newest.date().isoformat()
+    return newest.isoformat(sep=" ") if kind == "timestamp" else newest.replace(tzinfo=None).isoformat(sep=" ")
+
+
+def _time(text: str) -> datetime:
+    """A date, or a timestamp; what has no zone counts as UTC."""
+    if len(text) == 10:
+        day = date.fromisoformat(text)
+        return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    value = datetime.fromisoformat(text)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""AWS on a laptop: an AWS emulator with a Glue runner, an embedded PostgreSQL and a Snowflake double."""

@@ -1,0 +1,1 @@
+"""The stacks of an environment: they compose constructs, wire and grant."""
