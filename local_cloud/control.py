@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+
 from etl_model.environment import LOOPBACK, Environment, PostgreSQLConnection, SnowflakeConnection
 from etl_model.project import load_environment
-
 from local_cloud import processes, snowflake, tpch
 from local_cloud.postgres import EmbeddedPostgres, PostgresError, PostgresLogin
 from local_cloud.processes import Server, ServerError
@@ -53,7 +53,7 @@ class Status(TypedDict):
 
 
 def start(project: Path, scale: float | str | None) -> Status:
-    """Start what does not run yet, load TPC-H at `scale` (None: no data) and put the secrets in place.
+    """Start what does not run yet, load TPC-H at `scale` (0 or None: no data) and put the secrets in place.
 
     Raises LocalCloudError. What this call has started is stopped again when it fails or is interrupted.
     """
@@ -62,7 +62,7 @@ def start(project: Path, scale: float | str | None) -> Status:
         before = {server.name for server in cloud.servers if processes.running_pid(server)}
         running_before = [database for database in cloud.databases if database.server.is_running()]
         try:
-            _start_all(cloud, None if scale is None else f"{float(scale):g}")
+            _start_all(cloud, f"{float(scale):g}" if scale and float(scale) else None)
         except BaseException as error:
             for server in cloud.servers:
                 if server.name not in before:

@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 
 USER = "etl"
@@ -91,16 +92,15 @@ class EmbeddedPostgres:
             self._run("pg_ctl", "-D", str(self._data), "-m", "fast", "-w", "-t", "30", "stop")
 
     def is_running(self) -> bool:
-        if not (self._data / "postmaster.pid").exists():
-            return False
-        return self._run("pg_ctl", "-D", str(self._data), "status", check=False).returncode == 0
+        return self.pid() is not None
 
     def pid(self) -> int | None:
         """The postmaster's process id while it runs."""
-        if not self.is_running():
-            return None
-        with suppress(OSError, ValueError):
-            return int((self._data / "postmaster.pid").read_text().splitlines()[0])
+        with suppress(OSError, ValueError, IndexError, psutil.Error):
+            process = psutil.Process(int((self._data / "postmaster.pid").read_text().splitlines()[0]))
+            # A killed one may stay a zombie where nothing reaps it, and pg_ctl would take that for a running server.
+            if process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres"):
+                return int(process.pid)
         return None
 
     @property
@@ -163,16 +163,25 @@ class EmbeddedPostgres:
         return folder
 
     def _start_server(self) -> None:
-        log = self.log
-        started = self._run(
-            "pg_ctl", "-D", str(self._data), "-l", str(log), "-w", "-t", str(_START_SECONDS), "start", check=False
-        )
-        if started.returncode:
-            text = log.read_text(errors="replace") if log.exists() else started.stdout
-            if re.search(r"could not (bind|create any TCP/IP)", text) or "Address already in use" in text:
-                raise PostgresError(f"port {self._port} of 127.0.0.1 is in use")
-            lines = [line for line in text.splitlines() if line.strip()][-5:]
-            raise PostgresError(f"PostgreSQL does not start; the end of {log}:\n" + "\n".join(lines))
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            # Of a server that was killed; none is running.
+            for leftover in (self._data / "postmaster.pid", *self._socket_folder().iterdir()):
+                leftover.unlink(missing_ok=True)
+            self.log.unlink(missing_ok=True)
+            arguments = ["-D", str(self._data), "-l", str(self.log), "-w", "-t", str(_START_SECONDS), "start"]
+            started = self._run("pg_ctl", *arguments, check=False)
+            if started.returncode == 0:
+                return
+            text = self.log.read_text(errors="replace") if self.log.exists() else started.stdout
+            # Workers of a server that was killed need a moment to notice.
+            if "shared memory block" not in text or time.monotonic() > deadline:
+                break
+            time.sleep(0.5)
+        if re.search(r"could not (bind|create any TCP/IP)|Address already in use", text):
+            raise PostgresError(f"port {self._port} of 127.0.0.1 is in use by another program")
+        lines = [line for line in text.splitlines() if line.strip()][-5:]
+        raise PostgresError(f"PostgreSQL does not start; the end of {self.log}:\n" + "\n".join(lines))
 
     def _create_user_and_database(self, login: PostgresLogin) -> None:
         with suppress(psycopg2.OperationalError), login.connect():
@@ -207,7 +216,7 @@ class EmbeddedPostgres:
             stdout=(stream := tempfile.TemporaryFile("w+")),  # noqa: SIM115
             stderr=subprocess.STDOUT,
             cwd=tempfile.gettempdir(),
-            user=_system_user(),
+            **_as_system_user(),
             start_new_session=True,
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
             check=False,
@@ -223,6 +232,12 @@ class EmbeddedPostgres:
 def _system_user() -> str | None:
     """PostgreSQL refuses to run as root."""
     return "pgserver" if os.geteuid() == 0 else None
+
+
+def _as_system_user() -> dict[str, Any]:
+    """Options of subprocess.run; the group too, or folders of root's group would shut the user out."""
+    user = _system_user()
+    return {} if user is None else {"user": user, "group": user, "extra_groups": []}
 
 
 def _own(path: Path) -> None:

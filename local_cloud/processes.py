@@ -14,7 +14,9 @@ from pathlib import Path
 import psutil
 
 _START_SECONDS = 60
-_TERMINATE_SECONDS = 20
+_TERMINATE_SECONDS = 10
+# A server that was killed a moment ago still holds its port.
+_PORT_SECONDS = 1.0
 
 
 class ServerError(RuntimeError):
@@ -111,12 +113,21 @@ def stop(server: Server) -> bool:
 
 def require_free_port(port: int, *, setting: str) -> None:
     """Raises ServerError naming the setting to change when another program listens on the port."""
+    deadline = time.monotonic() + _PORT_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            raise ServerError(port_in_use(port, setting=setting))
+        time.sleep(0.1)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ServerError(port_in_use(port, setting=setting)) from error
+        except OSError:
+            return False
+        return True
 
 
 def port_in_use(port: int, *, setting: str) -> str:

@@ -51,7 +51,9 @@ def serve(*, port: int, state: Path, s3_endpoint: str, region: str) -> None:
     state.mkdir(parents=True, exist_ok=True)
     snowflake_fidelity.apply()
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
+    # An extension that is not built in would be downloaded; that a laptop is offline must not change what works.
     instance = FakeSnow(db_path=state, nop_regexes=_IGNORED)
+    instance.duck_conn.execute("SET GLOBAL autoinstall_known_extensions = false")
     endpoint = urlsplit(s3_endpoint)
     stages = _Stages(
         S3FileSystem(

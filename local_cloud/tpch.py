@@ -12,6 +12,7 @@ from typing import IO, Any
 from local_cloud.postgres import PostgresLogin
 
 _LOADERS = 2
+_SMALLEST_SCALE = 0.01
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def load(login: PostgresLogin, scale: str) -> bool:
 
     Another scale, or a load that was interrupted, is replaced as a whole.
     """
+    if float(scale) < _SMALLEST_SCALE:
+        raise TpchError(f"scale {scale} is too small: below {_SMALLEST_SCALE} TPC-H's partsupp repeats keys")
     if loaded_scale(login) == scale:
         return False
     with tempfile.TemporaryDirectory(prefix="etl-tpch-") as folder:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import IO
 
 from etl_model.environment import Environment
-
 from operations.failures import failure
 
 Say = Callable[[str], None]

@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from etl_model.problems import ConfigurationError, Problem
-from etl_model.project import find_project
 from rich.console import Console
 
+from etl_model.problems import ConfigurationError, Problem
+from etl_model.project import find_project
 from operations.failures import EXIT_INTERRUPTED, EXIT_USAGE, OperationError, explain
 from operations.run_document import problem_documents
 from operations.run_tables import problem_view

@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg2
 import psycopg2.extensions
-from etl_model.environment import PostgreSQLConnection
 
+from etl_model.environment import PostgreSQLConnection
 from operations.failures import OperationError, failure
 from operations.query import Column, QueryResult
 from operations.secret import read_secret

@@ -14,6 +14,7 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+
 from etl_model.environment import LOOPBACK
 from etl_model.problems import Problem
 

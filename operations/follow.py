@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from etl_model.names import Stage
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from etl_model.names import Stage
 from operations.job_log import JobLog, LogLine
 from operations.run_tables import duration, state_text
 from operations.target import Target

@@ -8,13 +8,13 @@ from types import ModuleType
 from typing import Any
 
 import psycopg2
-from etl_model.environment import LOOPBACK, Environment, PostgreSQLConnection
-from etl_model.project import check_connections, load_pipelines
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from etl_model.environment import LOOPBACK, Environment, PostgreSQLConnection
+from etl_model.project import check_connections, load_pipelines
 from operations.cdk import Say, deploy_local
 from operations.database import connect
 from operations.failures import failure

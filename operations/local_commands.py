@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from etl_model.project import find_project
 from rich.text import Text
 
+from etl_model.project import find_project
 from operations import local
 from operations.command import JsonOption, output, progress, readable_failures, write_document
 from operations.query_output import write_table

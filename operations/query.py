@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from etl_model.environment import PostgreSQLConnection, SnowflakeConnection
 from etl_model.pipeline import Pipeline
-
 from operations.failures import failure
 from operations.target import Target
 from operations.values import Value

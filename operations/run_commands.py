@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from etl_model.pipeline import Pipeline
 from rich.console import Console
 from rich.text import Text
 
+from etl_model.pipeline import Pipeline
 from operations.command import (
     EnvironmentOption,
     JsonOption,
@@ -24,10 +24,10 @@ from operations.follow import follow_run
 from operations.run_document import run_document
 from operations.run_history import find_run, history, history_document, history_table, run_to_resume
 from operations.run_result import read_result
-from operations.run_tables import duration, run_view, state_text
+from operations.run_tables import print_run
 from operations.target import Target
 from operations.workflow import environment_option, new_run_id, recent_runs, start_run, stop_run
-from operations.workflow_run import Mode, WorkflowRun
+from operations.workflow_run import Mode
 
 RunOption = Annotated[
     str | None, typer.Option("--run", help="A run id; without it the newest run.", show_default=False)
@@ -153,18 +153,8 @@ def _follow_to_the_end(target: Target, pipeline: str, run_id: str, workflow_run_
     if as_json:
         write_document(run_document(result, environment=target.environment.name, now=datetime.now(UTC)))
     else:
-        out = output()
-        out.print(run_view(result))
-        out.print()
-        out.print(_verdict(ended))
+        print_run(output(), result)
     raise typer.Exit(result.exit_code)
-
-
-def _verdict(run: WorkflowRun) -> Text:
-    broken = run.broken_stage
-    where = f" in {broken.stage}" if broken else ""
-    took = duration(run.seconds(datetime.now(UTC)))
-    return Text.assemble(f"run {run.run_id} ", state_text(run.state), f"{where} after {took}")
 
 
 def _say_that_it_goes_on(target: Target, pipeline: str, run_id: str, console: Console) -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from etl_model.problems import Problem
-
 from operations.run_report import RunReport, TableResult
 from operations.run_result import RunResult
 from operations.workflow_run import StageRun, WorkflowRun
@@ -42,9 +41,9 @@ def run_summary(run: WorkflowRun, report: RunReport | None, *, environment: str,
         "seconds": round(run.seconds(now), 3),
         "failed_stage": broken.stage if broken else None,
         "rows_read": report.total("source_rows") if report else None,
-        "rows_loaded": report.total("inserted_rows", "updated_rows") if report else None,
+        "rows_loaded": report.rows_loaded if report else None,
         "rows_quarantined": report.total("quarantined_rows") if report else None,
-        "rows_deleted": report.total("deleted_rows") if report else None,
+        "rows_deleted": report.total("deleted_rows") if report and report.is_loaded else None,
     }
 
 

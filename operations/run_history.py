@@ -97,7 +97,7 @@ def history_table(
                 f"{run.started.astimezone(UTC):%d %b %H:%M}",
                 duration(run.seconds(now)),
                 count_text(report.total("source_rows")),
-                count_text(report.total("inserted_rows", "updated_rows")),
+                count_text(report.rows_loaded),
             )
     parts: list[RenderableType] = [drawn] if drawn.row_count else []
     for pipeline in found:

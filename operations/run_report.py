@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
-from etl_model.names import STAGES, Names, Stage
-from etl_model.problems import Problem
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from etl_model.names import STAGES, Names, Stage
+from etl_model.problems import Problem
 from operations.failures import error_code, failure
 
 if TYPE_CHECKING:
@@ -155,6 +155,17 @@ class RunReport:
     @property
     def errors(self) -> tuple[Problem, ...]:
         return tuple(error.problem for report in self._in_order() for error in report.errors)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether Load has finished: before that its counts are of what it prepared, not of what is published."""
+        load = self.stages.get("load")
+        return load is not None and load.status == "succeeded"
+
+    @property
+    def rows_loaded(self) -> int | None:
+        """Rows inserted and updated over all tables, once they are published."""
+        return self.total("inserted_rows", "updated_rows") if self.is_loaded else None
 
     def total(self, *counts: str) -> int | None:
         """The sum of these counts over all tables, or None where no table has any of them."""

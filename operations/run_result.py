@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from etl_model.problems import Problem
-
 from operations.failures import EXIT_FAILED_RUN, EXIT_SUCCESS
 from operations.run_report import RunReport, read_run_report
 from operations.target import Target
@@ -74,13 +73,11 @@ def _next_steps(target: Target, run: WorkflowRun, report: RunReport) -> tuple[tu
         return ((again, "continue this run from the stage that failed, once the cause is gone"),)
     steps = [(f"etl status {run.pipeline} {options}", "the runs of this pipeline")]
     if report.tables:
-        query = (
-            f'etl query "SELECT * FROM {report.tables[0].table} LIMIT 10" --on lake --pipeline {run.pipeline} {options}'
-        )
+        query = f'etl query "SELECT * FROM {report.tables[0].table} LIMIT 10" --pipeline {run.pipeline} {options}'
         steps.insert(0, (query, "look at what was published"))
     if report.failed_checks:
         table = report.failed_checks[0].table
         database = target.names.database(run.pipeline, "quarantine")
-        query = f'etl query "SELECT * FROM {database}.{table} LIMIT 10" --on lake --pipeline {run.pipeline} {options}'
+        query = f'etl query "SELECT * FROM {database}.{table} LIMIT 10" --pipeline {run.pipeline} {options}'
         steps.insert(1, (query, "look at the rows that were held back"))
     return tuple(steps)

@@ -1,17 +1,18 @@
 """A run, drawn for people: fits 80 columns, reads the same without colour. run_document is the same for scripts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from etl_model.names import STAGES
-from etl_model.problems import Problem
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from etl_model.names import STAGES
+from etl_model.problems import Problem
 from operations.run_report import CheckResult, RunReport
 from operations.run_result import RunResult
+from operations.workflow_run import WorkflowRun
 
 SAMPLE_ROWS = 5
 _ABSENT = "–"
@@ -35,20 +36,36 @@ _COUNT_COLUMNS = (
 _RARE_COLUMNS = (("filtered", "filtered_rows"), ("stale", "stale_rows"))
 
 
-def run_view(result: RunResult) -> RenderableType:
-    """Everything that `etl run` shows when the run has ended."""
-    parts: list[RenderableType] = [report_view(result.report)]
+def print_run(console: Console, result: RunResult) -> None:
+    """Everything that `etl run` shows when the run has ended: the report, what went wrong, the outcome, what to do next."""
+    console.print(report_view(result.report))
     if result.problems:
-        parts.append(_section("What went wrong", problem_view(result.problems)))
-    parts.append(_section("Next", _commands(result.next_steps)))
-    return Group(*parts)
+        console.print(_section("What went wrong", problem_view(result.problems)))
+    console.print()
+    console.print(outcome_text(result.run))
+    for command, word in result.next_steps:
+        console.print(Text(f"\n{word}:", style="dim"))
+        # Wrapped by the terminal and not by us, so that it can be copied.
+        console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def outcome_text(run: WorkflowRun) -> Text:
+    """Such as: run 20261123T201344-ab12cd failed in load after 2 m 05 s."""
+    broken = run.broken_stage
+    where = f" in {broken.stage}" if broken else ""
+    took = duration(run.seconds(run.completed or run.started))
+    return Text.assemble(f"run {run.run_id} ", state_text(run.state), f"{where} after {took}")
 
 
 def report_view(report: RunReport) -> RenderableType:
     """What the stages reported: rows and seconds per table, failed checks with sample rows, lake beside warehouse."""
     parts: list[RenderableType] = []
     if report.tables:
-        parts += [_section("Rows", rows_table(report)), _section("Seconds", seconds_table(report))]
+        parts.append(_section("Rows", rows_table(report)))
+        if "load" in report.stages and not report.is_loaded:
+            note = "Load did not finish: what it inserted, updated and deleted may not be published."
+            parts.append(Text(note, style="yellow"))
+        parts.append(_section("Seconds", seconds_table(report)))
     if report.checks:
         parts.append(_section("Checks", checks_view(report)))
     if report.comparison:
@@ -183,13 +200,3 @@ def _seconds(seconds: float | None) -> Text:
 
 def _section(title: str, content: RenderableType) -> RenderableType:
     return Group(Text(), Text(title, style="bold underline"), content)
-
-
-def _commands(steps: Sequence[tuple[str, str]]) -> RenderableType:
-    # A command is never wrapped by us, so that it can be copied from a narrow terminal.
-    return Group(
-        *(
-            Group(Text(word, style="dim"), Text(f"  {command}", no_wrap=True, overflow="ignore"))
-            for command, word in steps
-        )
-    )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from boto3.session import Session
 from botocore.config import Config
 from botocore.session import Session as BotocoreSession
+
 from etl_model.environment import Environment
 from etl_model.names import Names
 from etl_model.pipeline import Pipeline
 from etl_model.project import check_connections, load_environment, load_pipeline
-
 from operations.failures import failure
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from etl_model.environment import SnowflakeConnection
 from etl_model.pipeline import Warehouse
-
 from operations.failures import failure
 from operations.query import Column, QueryResult
 from operations.secret import read_secret
@@ -20,10 +19,11 @@ def query_warehouse(
 ) -> QueryResult:
     """Snowflake's answer; plain table names are looked up in the pipeline's database and schema, where there is one."""
     # Imported here: the connector takes most of a second to load, and only this needs it.
-    from etl_runtime.errors import EtlError
-    from etl_runtime.warehouse.connection import close_quietly, connect
     from snowflake.connector.constants import FIELD_ID_TO_NAME
     from snowflake.connector.errors import Error as SnowflakeError
+
+    from etl_runtime.errors import EtlError
+    from etl_runtime.warehouse.connection import close_quietly, connect
 
     statement = single_read(sql, dialect="snowflake")
     try:

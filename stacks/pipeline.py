@@ -86,7 +86,7 @@ class PipelineStack(Stack):
                 timeout=Duration.minutes(pipeline.timeout_minutes),
             )
             grant_stage(
-                self,
+                jobs[stage],
                 role=jobs[stage].role,
                 access=stage_access(pipeline, stage),
                 deployment=deployment,

@@ -55,7 +55,7 @@ def grant_stage(
     pipeline: str,
     buckets: Mapping[Zone, s3.IBucket],
 ) -> None:
-    """Grants `access` to the role, within the pipeline's own part of each bucket."""
+    """Grants `access` to the role of the job `scope`, within the pipeline's own part of each bucket."""
     names, own = deployment.names, f"{pipeline}/*"
     for layer in access.reads:
         buckets[layer].grant_read(role, own)
@@ -81,7 +81,7 @@ def grant_stage(
     for name in access.connections:
         # Imported by name: its ARN ends in six characters that only Secrets Manager knows.
         secret = deployment.environment.connections[name].secret
-        secretsmanager.Secret.from_secret_name_v2(scope, f"Secret{role.node.path}{name}", secret).grant_read(role)
+        secretsmanager.Secret.from_secret_name_v2(scope, f"Secret{name}", secret).grant_read(role)
 
 
 def _databases(names: Names, pipeline: str, layers: Iterable[Layer]) -> list[str]:

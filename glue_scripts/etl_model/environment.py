@@ -50,10 +50,14 @@ class SnowflakeConnection(Strict):
     protocol: Literal["https", "http"] = "https"
 
     @model_validator(mode="after")
-    def _clear_text_only_on_this_machine(self) -> "SnowflakeConnection":
+    def _reachable_and_encrypted(self) -> "SnowflakeConnection":
         if self.protocol == "http" and self.host not in LOOPBACK:
             raise ValueError(
                 f"protocol: http is allowed for {', '.join(LOOPBACK)} only, not for {self.host}; use https"
+            )
+        if self.network == "privatelink" and self.host is None:
+            raise ValueError(
+                "host is missing: over PrivateLink an account has a name of its own (ACCOUNT.privatelink.…)"
             )
         if self.storage_integration is None and self.protocol == "https":
             raise ValueError("storage_integration is missing: Snowflake reads the lake's files through it")

@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Zone = Literal["landing", "raw", "staging", "curated", "analytics", "quarantine", "scripts", "logs"]
+Zone = Literal["landing", "raw", "staging", "curated", "analytics", "quarantine", "logs"]
 Layer = Literal["raw", "staging", "curated", "analytics", "quarantine"]
 Stage = Literal["extract", "transform", "validate", "load"]
 

@@ -16,6 +16,7 @@ CAST_TYPES = (
     r"^(boolean|int|bigint|float|double|decimal\(\d{1,2},\s*\d{1,2}\)|string|binary|date|timestamp|timestamp_ntz)$"
 )
 _RESERVED = ("_etl_", "__")
+SHARED_STACKS = ("storage", "network", "connections", "monitoring")
 
 
 class Source(Strict):
@@ -167,6 +168,12 @@ class Workers(Strict):
     flex: bool = False
     auto_scaling: bool = True
 
+    @model_validator(mode="after")
+    def _flex_runs_on_small_workers(self) -> "Workers":
+        if self.flex and self.type not in ("G.1X", "G.2X"):
+            raise ValueError(f"flex runs on G.1X and G.2X only, not on {self.type}")
+        return self
+
 
 class Pipeline(Strict):
     """One pipelines/NAME/pipeline.yaml."""
@@ -183,6 +190,13 @@ class Pipeline(Strict):
     workers: Workers = Workers()
     timeout_minutes: int = Field(default=480, ge=1, le=10080)
     max_retries: int = Field(default=1, ge=0, le=10)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, value: str) -> str:
+        if value in SHARED_STACKS:
+            raise ValueError(f"a pipeline cannot be named {value!r}: that is a stack which all pipelines share")
+        return value
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> "Pipeline":

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl_model.names import Names
-
 from etl_runtime.errors import EtlError
 
 

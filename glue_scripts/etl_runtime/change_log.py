@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from botocore.exceptions import ClientError
+
 from etl_model.names import Names
 
 

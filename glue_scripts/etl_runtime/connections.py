@@ -6,10 +6,10 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
+
 from etl_model.connections import parse_glue_connection
 from etl_model.environment import Connection
 from etl_model.names import Names
-
 from etl_runtime.errors import EtlError
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
+from pyspark.sql import SparkSession
+
 from etl_model.names import Names, Stage
 from etl_model.pipeline import Pipeline, Table
 from etl_model.project import load_pipeline
-from pyspark.sql import SparkSession
-
 from etl_runtime.arguments import JobArguments
 from etl_runtime.errors import EtlError
 from etl_runtime.report import StageReport

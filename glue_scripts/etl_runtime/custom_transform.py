@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from etl_model.pipeline import Table
 from pyspark.sql import DataFrame
 
+from etl_model.pipeline import Table
 from etl_runtime.errors import EtlError
 
 

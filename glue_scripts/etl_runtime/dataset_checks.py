@@ -1,8 +1,8 @@
 """Rules about a table as a whole, judged on the branch before it is published."""
 
-from etl_model.pipeline import Table
 from pyspark.sql import DataFrame
 
+from etl_model.pipeline import Table
 from etl_runtime.context import RunContext
 from etl_runtime.errors import EtlError
 from etl_runtime.quality import QualityRuleError, dataset_outcomes

@@ -7,8 +7,9 @@ class EtlError(Exception):
     """A run cannot go on. Nothing that it had not published yet becomes visible."""
 
     def __init__(self, *, where: str, what: str, way_out: str) -> None:
-        self.where, self.what, self.way_out = where, what, way_out
-        super().__init__(f"{where}: {what}. {way_out}")
+        # What a database or a library says may end in a full stop of its own.
+        self.where, self.what, self.way_out = where, what.rstrip(" ."), way_out
+        super().__init__(f"{where}: {self.what}. {way_out}")
 
 
 class EtlErrors(Exception):  # noqa: N818  # the plural of EtlError

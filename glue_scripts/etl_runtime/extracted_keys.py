@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-import pyarrow as pa
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
 from etl_runtime.errors import EtlError
@@ -46,52 +45,46 @@ def compare_with_lake(
     keys = list(table.primary_key)
     compared = list(dict.fromkeys([*keys, *([table.cursor.column] if table.cursor else [])]))
     schema = struct_of(lake, [(name, source.column(name).spark) for name in compared])
-    source_keys = read_files(spark, key_files, schema, region=region).cache()
-    fresh = read_files(spark, read, schema, region=region)
-    raw_rows = spark.table(full_name(raw)).where("_etl_op = 'U'")
-    loaded = loaded_state(lake.properties(curated))
+    source_keys = read_files(spark, key_files, schema, region=region)
     columns = [quoted(name) for name in compared]
-    lake_keys = (
-        raw_rows.where(F.col("_etl_seq") > loaded.loaded_seq)
-        .select(*columns[: len(keys)])
-        .unionByName(fresh.select(*columns[: len(keys)]))
-    )
-    if loaded.loaded_seq:
-        curated_keys = spark.table(full_name(curated)).select(
-            *(F.col(quoted(k)).cast(source.column(k).spark).alias(k) for k in keys)
+    state = loaded_state(lake.properties(curated))
+    fresh = read_files(spark, read, schema, region=region).withColumn("_etl_pending", F.lit(True))
+    before = spark.table(full_name(raw)).where("_etl_op = 'U'")
+    before = before.select(*columns, (F.col("_etl_seq") > state.loaded_seq).alias("_etl_pending"))
+    loaded = None
+    if state.loaded_seq:
+        # A transform may have retyped a key; what it is at the source decides.
+        loaded = spark.table(full_name(curated)).select(
+            *(F.col(quoted(key)).cast(source.column(key).spark).alias(key) for key in keys)
         )
-        lake_keys = lake_keys.unionByName(curated_keys)
-    difference = compare_keys(
-        table, source=source_keys, lake=lake_keys.distinct(), read=raw_rows.select(*columns).unionByName(fresh)
-    )
-    tombstones: list[DataFile] = []
-    if difference.deleted_rows:
-        delete_target = Target(
-            prefix=target.prefix,
-            region=region,
-            columns=tuple((name, _arrow(source, name)) for name in keys),
-            field_ids=target.field_ids,
-            seq=target.seq,
-            op="D",
-        )
-        tombstones = write_files(
-            difference.deleted.select(*columns[: len(keys)]).coalesce(1), delete_target, first_number=first_number
-        )
-        written = sum(file.rows for file in tombstones)
-        if written != difference.deleted_rows:
-            raise EtlError(
-                where=f"table {table.name} deletes",
-                what=f"{difference.deleted_rows} keys are gone and {written} were written",
-                way_out="Nothing was committed; run the pipeline again",
+    difference = compare_keys(table, source=source_keys, read=before.unionByName(fresh), loaded=loaded)
+    try:
+        tombstones: list[DataFile] = []
+        if difference.deleted_rows:
+            deletes = Target(
+                prefix=target.prefix,
+                region=region,
+                columns=tuple((name, source.column(name).arrow) for name in keys),
+                field_ids=target.field_ids,
+                seq=target.seq,
+                op="D",
             )
-    missed: list[tuple[str | None, ...]] | None = []
-    if difference.missed_rows > MOST_FETCHED_KEYS:
-        missed = None
-    elif difference.missed_rows:
-        texts = [source_text(name, source.column(name).spark).alias(f"k{i}") for i, name in enumerate(keys)]
-        missed = [tuple(row) for row in difference.missed.select(*texts).distinct().collect()]
-    for frame in (source_keys, difference.deleted, difference.missed):
-        frame.unpersist()
+            tombstones = write_files(difference.deleted.coalesce(1), deletes, first_number=first_number)
+            written = sum(file.rows for file in tombstones)
+            if written != difference.deleted_rows:
+                raise EtlError(
+                    where=f"table {table.name} deletes",
+                    what=f"{difference.deleted_rows} keys are gone and {written} were written",
+                    way_out="Nothing was committed; run the pipeline again",
+                )
+        missed: list[tuple[str | None, ...]] | None = []
+        if difference.missed_rows > MOST_FETCHED_KEYS:
+            missed = None
+        elif difference.missed_rows:
+            texts = [source_text(name, source.column(name).spark).alias(f"k{i}") for i, name in enumerate(keys)]
+            missed = [tuple(row) for row in difference.missed.select(*texts).collect()]
+    finally:
+        difference.release()
     return KeyFindings(tombstones=tombstones, deleted_rows=difference.deleted_rows, missed=missed)
 
 
@@ -117,7 +110,3 @@ def delete_objects(files: list[DataFile], *, region: str) -> None:
             s3.delete_objects(
                 Bucket=bucket, Delete={"Objects": [{"Key": key} for key in names[start : start + 1000]], "Quiet": True}
             )
-
-
-def _arrow(source: SourceTable, name: str) -> pa.DataType:
-    return source.column(name).arrow

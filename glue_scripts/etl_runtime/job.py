@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import boto3
+
 from etl_model.names import Stage
 from etl_model.problems import ConfigurationError
-
 from etl_runtime.arguments import JobArguments, parse_arguments
 from etl_runtime.context import (
     RunContext,

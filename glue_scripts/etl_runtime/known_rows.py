@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
-from etl_model.pipeline import Table
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
+from etl_model.pipeline import Table
 from etl_runtime.iceberg import Lake, full_name, quoted
 from etl_runtime.row_hash import row_hashes
 

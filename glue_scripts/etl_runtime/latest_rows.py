@@ -2,9 +2,10 @@
 
 import re
 
-from etl_model.pipeline import Table
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
+
+from etl_model.pipeline import Table
 
 VIOLATIONS = "_etl_violations"
 META = ("_etl_seq", "_etl_row", "_etl_op")

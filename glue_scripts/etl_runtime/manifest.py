@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
-from etl_model.names import Names
 
+from etl_model.names import Names
 from etl_runtime.context import manifest_location, read_manifest
 from etl_runtime.errors import EtlError
 from etl_runtime.iceberg import DataFile

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from etl_model.pipeline import Table
-
 from etl_runtime.context import RunContext
 from etl_runtime.iceberg import Lake
 from etl_runtime.state import LoadedState, RawState, loaded_state, raw_state

@@ -15,10 +15,10 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any, Literal
 
-from etl_model.dqdl import Check, Composite, Rule, Ruleset, checks, missing_columns
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as sf
 
+from etl_model.dqdl import Check, Composite, Rule, Ruleset, checks, missing_columns
 from etl_runtime.quality_conditions import QualityRuleError, Subject, passes
 from etl_runtime.quality_measures import aggregates, count_groups, grouping, judged, needs_grouping
 

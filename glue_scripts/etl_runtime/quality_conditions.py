@@ -13,12 +13,13 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from functools import reduce
 from operator import or_
 
-from etl_model.dqdl import Check, Condition, Keyword, Now, Operand, Operator
-from etl_model.dqdl_rules import iso_date, shown
 from pyspark.errors import ParseException
 from pyspark.sql import Column
 from pyspark.sql import functions as sf
 from pyspark.sql import types as st
+
+from etl_model.dqdl import Check, Condition, Keyword, Now, Operand, Operator
+from etl_model.dqdl_rules import iso_date, shown
 
 _INTEGER_HIGHEST = {"tinyint": 127, "smallint": 32767, "int": 2**31 - 1, "bigint": 2**63 - 1}
 _WIDE = Context(prec=400)

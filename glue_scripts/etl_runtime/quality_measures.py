@@ -14,11 +14,11 @@ from math import isnan
 from operator import and_, or_
 from typing import Any
 
-from etl_model.dqdl import RULE_TYPES, Check, Composite, Condition, Operator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 from pyspark.sql import types as st
 
+from etl_model.dqdl import RULE_TYPES, Check, Composite, Condition, Operator
 from etl_runtime.quality_conditions import QualityRuleError, Subject, counts, passes, quoted
 
 _GROUPED = ("IsUnique", "IsPrimaryKey", "Uniqueness", "DistinctValuesCount")

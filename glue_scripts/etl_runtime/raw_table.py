@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from etl_model.pipeline import Table
 from pyspark.sql.types import StructType
 
+from etl_model.pipeline import Table
 from etl_runtime.errors import EtlError, one_or_many
 from etl_runtime.iceberg import Lake, full_name, quoted
 from etl_runtime.postgresql.types import SourceColumn

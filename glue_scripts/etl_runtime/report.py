@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from etl_model.names import Names
-
 from etl_runtime.errors import EtlError, EtlErrors
 
 

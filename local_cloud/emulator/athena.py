@@ -18,6 +18,8 @@ from sqlglot import exp
 from local_cloud.emulator.ministack_access import Json
 from local_cloud.emulator.settings import Settings
 
+_NO_DOWNLOADS = {"autoinstall_known_extensions": False}
+
 
 class QueryError(ValueError):
     """The query cannot be answered; the message becomes the execution's StateChangeReason."""
@@ -31,9 +33,10 @@ class AthenaEngine:
 
     def run(self, query: str, database: str) -> Json:
         """{"columns": names, "column_types": Athena's types, "rows": lists of text or None}. Raises QueryError."""
-        statement = _parse(query)
+        statement = _with_athenas_column_names(_parse(query))
         catalog = self._catalog()
-        with duckdb.connect(":memory:", config={"TimeZone": "UTC"}) as connection:
+        with duckdb.connect(":memory:", config=_NO_DOWNLOADS) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
             for number, node in enumerate(_stored_tables(statement)):
                 name = f"stored_{number}"
                 connection.register(name, _scan(catalog, node, database, statement))
@@ -60,9 +63,19 @@ def _parse(query: str) -> exp.Query:
     try:
         statement = sqlglot.parse_one(query, read="athena")
     except sqlglot.errors.ParseError as error:
-        raise QueryError(f"line 1: {error}") from error
+        first = error.errors[0] if error.errors else {"line": 1, "col": 1, "description": str(error)}
+        raise QueryError(f"line {first['line']}:{first['col']}: {first['description']}") from error
     if not isinstance(statement, exp.Query):
-        raise QueryError(f"{statement.key.upper()} is not supported by the local cloud's Athena: queries only")
+        raise QueryError(f"{query.split()[0].upper()} is not supported by the local cloud's Athena: queries only")
+    return statement
+
+
+def _with_athenas_column_names(statement: exp.Query) -> exp.Query:
+    """A computed column without a name is `_col0`, `_col1`, ... by its position."""
+    if isinstance(statement, exp.Select):
+        for position, column in enumerate(statement.expressions):
+            if not isinstance(column, (exp.Alias, exp.Column, exp.Star)):
+                column.replace(exp.alias_(column.copy(), f"_col{position}"))
     return statement
 
 

@@ -47,6 +47,7 @@ def install(*, on_job_deployed: Callable[[], None]) -> None:
     handlers["AWS::Athena::NamedQuery"] = {"create": _create_named_query, "delete": _delete_named_query}
     handlers["AWS::EC2::SecurityGroupIngress"] = _security_group_rule(egress=False)
     handlers["AWS::EC2::SecurityGroupEgress"] = _security_group_rule(egress=True)
+    handlers["AWS::EC2::VPC"] = _vpc_with_all_attributes(handlers["AWS::EC2::VPC"])
     # CDK's `auto_delete_objects`: its Lambda needs the AWS SDK for JavaScript, which only AWS brings.
     handlers["Custom::S3AutoDeleteObjects"] = {
         "create": lambda logical_id, _props, stack: (aws.physical_name(stack, logical_id), {}),
@@ -147,6 +148,16 @@ def _security_group_rule(*, egress: bool) -> dict[str, Any]:
         return physical_id, {}
 
     return {"create": create, "update": update, "delete": delete}
+
+
+def _vpc_with_all_attributes(handlers: dict[str, Any]) -> dict[str, Any]:
+    """The address range, which CDK asks for in the rules of an interface endpoint's security group."""
+
+    def create(logical_id: str, props: Json, stack: str) -> Attributes:
+        physical_id, attributes = handlers["create"](logical_id, props, stack)
+        return physical_id, {**attributes, "CidrBlock": props.get("CidrBlock", "")}
+
+    return {**handlers, "create": create}
 
 
 def _secret_with_arn_as_reference(handlers: dict[str, Any]) -> dict[str, Any]:

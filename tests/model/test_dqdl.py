@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+
 from etl_model.dqdl import (
     Check,
     Composite,

@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from etl_model.project import check_connections, load_environment, load_pipeline
 from typer.main import get_command
 
+from etl_model.project import check_connections, load_environment, load_pipeline
 from operations.cli import app
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -70,7 +70,7 @@ def test_each_count_is_taken_from_the_stage_that_decides_it(target: Target, put_
         ),
         TableResult(table="daily", inserted_rows=4, seconds=(("load", 1.0),)),
     )
-    assert report.total("inserted_rows", "updated_rows") == 9
+    assert report.rows_loaded == 9
     assert report.total("quarantined_rows") == 2
 
 
@@ -88,6 +88,12 @@ def test_failed_checks_keep_their_sample_rows(target: Target, put_report: Put) -
     assert report.failed_checks == (
         CheckResult(table="orders", rule="x > 0", outcome="failed", failed_rows=1, sample=[{"id": "7", "x": None}]),
     )
+
+
+def test_rows_of_a_load_that_failed_are_not_called_loaded(target: Target, put_report: Put) -> None:
+    error = {"where": "mart daily", "what": "no such column", "way_out": "Correct the SQL"}
+    put_report("load", run_id=RUN, job_run_id="jr_4", tables={"orders": {"inserted_rows": 3}}, errors=[error])
+    assert read_run_report(target.s3, names=target.names, pipeline="shop", run_id=RUN).rows_loaded is None
 
 
 def test_a_run_without_reports_is_an_empty_report(target: Target) -> None:

@@ -2,16 +2,16 @@
 
 import io
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from etl_model.names import Stage
-from etl_model.problems import Problem
 from rich.console import Console, RenderableType
 
+from etl_model.names import Stage
+from etl_model.problems import Problem
 from operations.run_report import RunReport, StageReport
 from operations.run_result import RunResult
-from operations.run_tables import duration, report_view, run_view
+from operations.run_tables import duration, print_run, report_view
 from operations.workflow_run import StageRun, WorkflowRun
 
 Content = Mapping[str, object]
@@ -86,6 +86,13 @@ def test_a_long_name_is_folded_and_no_number_is_cut() -> None:
     assert "…" not in "".join(lines)
 
 
+def test_counts_of_a_load_that_failed_come_with_a_warning() -> None:
+    warning = "may not be published"
+    failed = {"tables": LOAD, "status": "failed"}
+    assert warning in "".join(drawn(report_view(report(load=failed))))
+    assert warning not in "".join(drawn(report_view(report(load={"tables": LOAD}))))
+
+
 def test_filtered_and_stale_rows_are_shown_only_where_there_are_some() -> None:
     assert "filtered" not in "".join(drawn(report_view(report(transform={"tables": {"orders": {"filtered_rows": 0}}}))))
     assert "filtered" in "".join(drawn(report_view(report(transform={"tables": {"orders": {"filtered_rows": 2}}}))))
@@ -125,22 +132,26 @@ def test_a_difference_between_lake_and_warehouse_stands_out() -> None:
 
 def test_problems_show_where_what_and_the_way_out_and_then_what_to_do_next() -> None:
     stage = StageRun(stage="extract", job="j", state="failed")
-    run = WorkflowRun("shop", "wr_1", "r1", "incremental", (), "COMPLETED", NOW, NOW, "", (stage,))
+    completed = NOW + timedelta(seconds=125)
+    run = WorkflowRun("shop", "wr_1", "r1", "incremental", (), "COMPLETED", NOW, completed, "", (stage,))
+    long_command = f"etl resume shop --environment {'x' * 80}"
     result = RunResult(
         run=run,
         report=report(),
         problems=(Problem("orders.total", "value 1e400 does not fit double", "Declare a cast"),),
-        next_steps=(("etl resume shop --environment local", "continue this run"),),
+        next_steps=((long_command, "continue this run"),),
     )
-    assert drawn(run_view(result)) == [
-        "",
+    stream = io.StringIO()
+    print_run(Console(file=stream, width=80, highlight=False), result)
+    assert stream.getvalue().strip().splitlines() == [
         "What went wrong",
         "orders.total: value 1e400 does not fit double",
         "  → Declare a cast",
         "",
-        "Next",
-        "continue this run",
-        "  etl resume shop --environment local",
+        "run r1 failed in extract after 2 m 05 s",
+        "",
+        "continue this run:",
+        f"  {long_command}",
     ]
 
 

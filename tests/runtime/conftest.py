@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from etl_model.environment import PostgreSQLConnection
-from etl_model.names import Names
 from pyspark.sql import SparkSession
 
+from etl_model.environment import PostgreSQLConnection
+from etl_model.names import Names
 from local_cloud.postgres import EmbeddedPostgres, PostgresLogin
 from tests.conftest import free_port
 from tests.runtime.workbench import REGION, Workbench

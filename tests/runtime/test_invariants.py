@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from etl_model.environment import PostgreSQLConnection
 from etl_model.names import STAGES
 from etl_runtime.connections import resolve_connection
@@ -10,7 +11,6 @@ from etl_runtime.errors import EtlError
 from etl_runtime.iceberg import branch_name, full_name
 from etl_runtime.postgresql.snapshot import open_snapshot
 from etl_runtime.stages.extract import TableReader, read_sources
-
 from tests.runtime.workbench import Workbench
 
 TABLE = """

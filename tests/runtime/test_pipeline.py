@@ -4,8 +4,8 @@ import datetime
 from decimal import Decimal
 
 import pytest
-from etl_runtime.errors import EtlError, EtlErrors
 
+from etl_runtime.errors import EtlError, EtlErrors
 from tests.runtime.workbench import Workbench
 
 UTC = datetime.UTC

@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame, Observation, SparkSession
+
 from etl_model.dqdl import parse
 from etl_runtime.quality import (
     QualityRuleError,
@@ -19,7 +21,6 @@ from etl_runtime.quality import (
     row_outcomes,
     shares_the_pass,
 )
-from pyspark.sql import DataFrame, Observation, SparkSession
 
 NOW = datetime(2024, 6, 30, 12, 30, 45, tzinfo=UTC)
 

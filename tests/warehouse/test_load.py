@@ -5,6 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from snowflake.connector.errors import OperationalError
+
 from etl_runtime.errors import EtlError
 from etl_runtime.warehouse.load import Warehouse
 from etl_runtime.warehouse.model import (
@@ -17,8 +19,6 @@ from etl_runtime.warehouse.model import (
     WarehouseColumn,
     WarehouseTable,
 )
-from snowflake.connector.errors import OperationalError
-
 from tests.warehouse.conftest import Lake, Schema
 
 ORDERS = WarehouseTable(

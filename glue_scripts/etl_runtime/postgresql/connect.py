@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errors
-from etl_model.environment import PostgreSQLConnection
 
+from etl_model.environment import PostgreSQLConnection
 from etl_runtime.connections import read_secret
 from etl_runtime.errors import EtlError
 

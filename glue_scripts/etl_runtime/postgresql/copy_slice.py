@@ -13,8 +13,8 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-from etl_model.environment import PostgreSQLConnection
 
+from etl_model.environment import PostgreSQLConnection
 from etl_runtime.errors import EtlError
 from etl_runtime.parquet_files import ParquetFiles, Target
 from etl_runtime.postgresql.connect import connected

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
-from etl_model.pipeline import Table
 
+from etl_model.pipeline import Table
 from etl_runtime.errors import EtlError, one_or_many
 from etl_runtime.postgresql.types import CURSOR_TYPES, SourceColumn, source_column
 

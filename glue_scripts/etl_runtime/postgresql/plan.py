@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from etl_model.pipeline import Cursor
-
 from etl_runtime.postgresql.discover import Relation, SourceTable, quote
 
 # About 128 MB of table to a slice: many enough to keep workers busy, few enough to keep files large.

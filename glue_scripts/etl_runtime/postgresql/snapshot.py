@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg2
+
 from etl_model.environment import PostgreSQLConnection
 from etl_model.pipeline import Table
-
 from etl_runtime.errors import EtlError, EtlErrors, one_or_many
 from etl_runtime.postgresql.connect import connected
 from etl_runtime.postgresql.discover import SourceTable, discover, lockable

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from etl_model.pipeline import Table
-
 from etl_runtime.context import RunContext
 from etl_runtime.errors import EtlError, EtlErrors, one_or_many
 

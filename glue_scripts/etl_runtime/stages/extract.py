@@ -7,7 +7,6 @@ from functools import partial
 
 from etl_model.environment import PostgreSQLConnection
 from etl_model.pipeline import Table
-
 from etl_runtime.connections import resolve_connection
 from etl_runtime.context import RunContext
 from etl_runtime.errors import EtlError

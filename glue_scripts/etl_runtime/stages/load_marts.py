@@ -5,12 +5,12 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from etl_model.pipeline import Mart
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
+from etl_model.pipeline import Mart
 from etl_runtime.change_log import PublishedChange, write_change
 from etl_runtime.changes import VERSION
 from etl_runtime.context import RunContext
@@ -65,7 +65,12 @@ def publish_mart(context: RunContext, lake: Lake, prepared: PreparedMart) -> Non
 def _prepare(context: RunContext, lake: Lake, mart: Mart, available: dict[str, int]) -> PreparedMart | None:
     sql = (context.folder / mart.sql).read_text(encoding="utf-8").strip().rstrip(";")
     name = context.table_name("analytics", mart.name)
-    inputs = {table: seq for table, seq in available.items() if re.search(rf"\b{re.escape(table)}\b", sql, re.I)}
+    mentioned = [t.name for t in context.pipeline.tables if re.search(rf"\b{re.escape(t.name)}\b", sql, re.I)]
+    missing = [table for table in mentioned if table not in available]
+    if missing:
+        context.log.line("waiting", f"{mart.name}: waits for the first load of {', '.join(missing)}", table=mart.name)
+        return None
+    inputs = {table: available[table] for table in mentioned}
     state = mart_state(lake.properties(name))
     digest = hashlib.sha256(sql.encode()).hexdigest()
     if state.sql == digest and state.inputs == inputs:
@@ -80,15 +85,7 @@ def _prepare(context: RunContext, lake: Lake, mart: Mart, available: dict[str, i
     except Py4JJavaError as error:
         raise _failed(mart, error) from error
     written = context.spark.table(target)
-    rows = written.count()
-    if mart.primary_key:
-        distinct = written.select(*(quoted(key) for key in mart.primary_key)).distinct().count()
-        if distinct != rows:
-            raise EtlError(
-                where=f"mart {mart.name}",
-                what=f"primary_key {', '.join(mart.primary_key)} is not unique: {rows} rows, {distinct} keys",
-                way_out="Correct the SQL or the key; nothing was published",
-            )
+    rows = _rows_with_unique_key(mart, written)
     files, _ = lake.files(name, branch)
     context.report.tables.setdefault(mart.name, {}).update(curated_rows=rows, inserted_rows=rows)
     change = PublishedChange(
@@ -103,6 +100,20 @@ def _prepare(context: RunContext, lake: Lake, mart: Mart, available: dict[str, i
     write_change(context.s3, context.names, context.pipeline.name, change)
     new = MartState(seq=state.seq + 1, run=context.run_id, sql=digest, inputs=inputs)
     return PreparedMart(mart=mart, name=name, state=new, rows=rows)
+
+
+def _rows_with_unique_key(mart: Mart, written: DataFrame) -> int:
+    if not mart.primary_key:
+        return written.count()
+    key = F.struct(*(F.col(quoted(name)) for name in mart.primary_key))
+    [found] = written.agg(F.count(F.lit(1)).alias("rows"), F.count_distinct(key).alias("keys")).collect()
+    if found["keys"] != found["rows"]:
+        raise EtlError(
+            where=f"mart {mart.name}",
+            what=f"primary_key {', '.join(mart.primary_key)} is not unique: {found['rows']} rows, {found['keys']} keys",
+            way_out="Correct the SQL or the key; nothing was published",
+        )
+    return int(found["rows"])
 
 
 def _computed(context: RunContext, mart: Mart, sql: str) -> DataFrame:

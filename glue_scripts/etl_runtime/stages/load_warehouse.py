@@ -1,7 +1,6 @@
 """Load, the warehouse's part: what it has not acknowledged, oldest first, then the comparison with the lake."""
 
 from etl_model.environment import SnowflakeConnection
-
 from etl_runtime.change_log import PublishedChange, changes_between
 from etl_runtime.changes import VERSION
 from etl_runtime.connections import read_secret, resolve_connection

@@ -1,8 +1,8 @@
 """Transform: the newest version of each pending row, cast and shaped, in staging."""
 
-from etl_model.pipeline import Table
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
+from etl_model.pipeline import Table
 from etl_runtime.context import RunContext
 from etl_runtime.custom_transform import apply_transform
 from etl_runtime.errors import EtlError

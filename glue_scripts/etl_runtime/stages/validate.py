@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from etl_model.pipeline import Table
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
+from etl_model.pipeline import Table
 from etl_runtime.context import RunContext
 from etl_runtime.errors import EtlError
 from etl_runtime.iceberg import Lake, full_name, quoted

@@ -6,9 +6,9 @@ from typing import Any
 
 import snowflake.connector
 from cryptography.hazmat.primitives import serialization
-from etl_model.environment import SnowflakeConnection
 from snowflake.connector.errors import Error as SnowflakeError
 
+from etl_model.environment import SnowflakeConnection
 from etl_runtime.errors import EtlError
 from etl_runtime.warehouse.identifiers import warehouse_name
 
