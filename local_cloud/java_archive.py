@@ -5,7 +5,6 @@ uses it when it is there. Measured on 2 cores: a Spark session that has touched 
 processor time. Java ignores an archive that does not fit, so it cannot make a job fail.
 """
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -30,19 +29,22 @@ def ensure_archive(project: Path) -> Path:
     if target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    # The archive names the one that it builds on by its path, so that one is made where it stays.
+    base = target.with_suffix(".base")
     scratch = Path(tempfile.mkdtemp(prefix="etl-java-"))
     try:
-        base, made = scratch / "base.jsa", scratch / "spark.jsa"
         dump = [str(java_home() / "bin" / "java"), "-Xshare:dump", f"-XX:SharedArchiveFile={base}"]
         subprocess.run(dump, check=True, capture_output=True, timeout=_SECONDS)
-        _run_spark_once(project, scratch, f"-XX:SharedArchiveFile={base} -XX:ArchiveClassesAtExit={made}")
+        made = scratch / "spark.jsa"
+        _run_spark_once(project, scratch, f'-XX:SharedArchiveFile="{base}" -XX:ArchiveClassesAtExit={made}')
         if not made.is_file():
             raise ArchiveError("Java wrote no class data archive")
         partial = target.with_suffix(".partial")
-        # The archive names its base by path: both are kept, side by side.
         shutil.copyfile(made, partial)
         partial.replace(target)
         return target
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ArchiveError(f"Java made no class data archive: {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

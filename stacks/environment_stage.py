@@ -10,15 +10,12 @@ from constructs import Construct
 from etl_model.environment import Environment
 from etl_model.names import Names
 from etl_model.pipeline import Pipeline
-from etl_model.problems import ConfigurationError, Problem
 from stacks.connections import ConnectionsStack
 from stacks.deployment import Deployment, Sources
 from stacks.monitoring import MonitoringStack
 from stacks.network import NetworkStack
 from stacks.pipeline import PipelineStack
 from stacks.storage import StorageStack
-
-SHARED_STACKS = ("storage", "network", "connections", "monitoring")
 
 
 class EnvironmentStage(Stage):
@@ -38,7 +35,6 @@ class EnvironmentStage(Stage):
         prefix: str = "",
     ) -> None:
         super().__init__(scope, id, env=Target(account=environment.account, region=environment.region))
-        _refuse_reserved_names(pipelines)
         names = Names(
             environment=environment.name, account=environment.account, region=environment.region, prefix=prefix
         )
@@ -68,17 +64,3 @@ class EnvironmentStage(Stage):
             stack.add_stack_dependency(network)
             stack.add_stack_dependency(connections)
             monitoring.add_stack_dependency(stack)
-
-
-def _refuse_reserved_names(pipelines: Sequence[Pipeline]) -> None:
-    problems = [
-        Problem(
-            f"pipelines/{pipeline.name}/pipeline.yaml name",
-            f"{pipeline.name!r} is the name of a stack that every environment has",
-            f"Choose another name than {', '.join(SHARED_STACKS)}",
-        )
-        for pipeline in pipelines
-        if pipeline.name in SHARED_STACKS
-    ]
-    if problems:
-        raise ConfigurationError(problems)

@@ -11,7 +11,6 @@ from etl_model.environment import Connection, CreateVpc, ImportVpc, Network
 
 HTTPS = ec2.Port.tcp(443)
 PRIVATE_RANGES = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-SNOWFLAKE_PRIVATE_DOMAIN = "privatelink.snowflakecomputing.com"
 ENDPOINTS: Mapping[str, ec2.InterfaceVpcEndpointAwsService] = {
     "Glue": ec2.InterfaceVpcEndpointAwsService.GLUE,
     "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
@@ -87,11 +86,10 @@ class JobNetwork(Construct):
             security_groups=[self.security_group],
             subnets=ec2.SubnetSelection(subnets=[self.subnet]),
         )
-        if connection is None:
+        if connection is None or connection.host is None:
             return
         # Such services bring no private DNS: a zone of the VPC sends the host's name to the endpoint.
-        host = connection.host or SNOWFLAKE_PRIVATE_DOMAIN
-        zone = route53.PrivateHostedZone(self, f"Zone{name.capitalize()}", zone_name=host, vpc=self.vpc)
+        zone = route53.PrivateHostedZone(self, f"Zone{name.capitalize()}", zone_name=connection.host, vpc=self.vpc)
         target = route53.RecordTarget.from_alias(route53_targets.InterfaceVpcEndpointTarget(endpoint))
         route53.ARecord(self, f"Record{name.capitalize()}", zone=zone, target=target)
         route53.ARecord(self, f"Records{name.capitalize()}", zone=zone, record_name="*", target=target)

@@ -18,7 +18,7 @@ from sqlglot import exp
 from local_cloud.emulator.ministack_access import Json
 from local_cloud.emulator.settings import Settings
 
-_NO_DOWNLOADS = {"autoinstall_known_extensions": False}
+_NO_DOWNLOADS: dict[str, Any] = {"autoinstall_known_extensions": False}
 
 
 class QueryError(ValueError):

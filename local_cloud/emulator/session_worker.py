@@ -91,12 +91,14 @@ def _run(order: dict[str, Any]) -> None:
 
 
 def _give_spark_the_path(path: list[str]) -> None:
-    """Python workers of a session that was started before the path was known; later ones inherit PYTHONPATH."""
+    """For Python workers: of a session started before the path was known, or of one that the script starts."""
     os.environ["PYTHONPATH"] = os.pathsep.join([*path, *filter(None, [os.environ.get("PYTHONPATH")])])
     pyspark = sys.modules.get("pyspark")
     context = pyspark.SparkContext._active_spark_context if pyspark else None
     if context is not None:
-        context.environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+        # Workers insert each of these at the front, so the last comes first. Another PYTHONPATH would do as well, but
+        # Spark starts new worker processes for it, and those of the warm-up would have been for nothing (2 s).
+        context._python_includes.extend(reversed(path))
 
 
 def _report(file: str, error: str) -> None:

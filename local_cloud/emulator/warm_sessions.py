@@ -6,7 +6,6 @@ or somebody asked. Each takes one script and ends; unused ones end after a while
 
 import threading
 import time
-from collections.abc import Callable
 
 from local_cloud.emulator.settings import Settings
 from local_cloud.emulator.worker_process import WorkerProcess
@@ -72,6 +71,3 @@ class WarmSessions:
         for worker in self._ready:
             worker.end()
         self._ready.clear()
-
-
-ExpectRuns = Callable[[], None]

@@ -13,6 +13,7 @@ def warm_up() -> None:
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.getOrCreate()
+    spark.sparkContext.parallelize([0, 1], 2).map(str).collect()  # Python's workers
     # A failed warm-up costs the job some seconds; it must not cost the run.
     with suppress(Exception):
         _touch_iceberg(spark.newSession())

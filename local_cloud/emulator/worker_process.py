@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from local_cloud.emulator.settings import Settings
-from local_cloud.java import java_home
+from local_cloud.java import archive_file, java_home
 
 Sink = Callable[[str, str], None]
 """Takes (stream, line): stream is "output" or "error", line has no line end."""
@@ -39,7 +39,7 @@ _QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
 class WorkerProcess:
     """A process that runs one script. `warm` starts Spark in it before the script is known."""
 
-    def __init__(self, settings: Settings, *, warm: bool, niceness: int = 0) -> None:
+    def __init__(self, settings: Settings, *, warm: bool, niceness: int = 0, java_options: str | None = None) -> None:
         self.scratch = Path(tempfile.mkdtemp(prefix="run-", dir=scratch_root(settings)))
         self.started_at = time.monotonic()
         self._sink: Sink = lambda _stream, _line: None
@@ -50,7 +50,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=job_environment(settings, scratch=self.scratch),
+            env=job_environment(settings, scratch=self.scratch, java_options=java_options),
             cwd=self.scratch,
             start_new_session=True,
         )
@@ -74,6 +74,15 @@ class WorkerProcess:
         except OSError:
             return False
         return True
+
+    def dismiss(self) -> None:
+        """Let it end in its own time without a script."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def has_processes(self) -> bool:
+        """Whether anything of it still runs, Java included."""
+        return self._process.poll() is None or bool(_processes_of_session(self._process.pid))
 
     def wait(self, seconds: float) -> int | None:
         """The exit code, or None when the process still runs after `seconds`."""
@@ -117,16 +126,14 @@ def scratch_root(settings: Settings) -> Path:
     return root
 
 
-def job_environment(settings: Settings, *, scratch: Path) -> dict[str, str]:
+def job_environment(settings: Settings, *, scratch: Path, java_options: str | None = None) -> dict[str, str]:
     """What a job process sees: AWS by the standard variables, Java and Spark's static settings, no one's profile."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON", "SPARK_", "PY4J"))
     }
     static = {
         **_STATIC_SETTINGS,
-        "spark.driver.extraJavaOptions": _JAVA_OPTIONS
-        if settings.full_compiler
-        else f"{_JAVA_OPTIONS} {_QUICK_COMPILER}",
+        "spark.driver.extraJavaOptions": " ".join([_JAVA_OPTIONS, *_optional_java_options(settings, java_options)]),
         "spark.driver.extraClassPath": f"{settings.jars}/*",
         "spark.local.dir": str(scratch),
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
@@ -152,6 +159,14 @@ def job_environment(settings: Settings, *, scratch: Path) -> dict[str, str]:
         "TZ": "UTC",
         "ETL_SCRATCH": str(scratch),
     }
+
+
+def _optional_java_options(settings: Settings, given: str | None) -> list[str]:
+    options = [] if settings.full_compiler else [_QUICK_COMPILER]
+    if given is not None:
+        return [*options, given]
+    archive = archive_file(settings.project)
+    return [*options, f'-XX:SharedArchiveFile="{archive}"'] if archive.is_file() else options
 
 
 def _processes_of_session(session: int) -> list[int]:

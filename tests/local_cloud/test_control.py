@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import psutil
@@ -78,12 +79,12 @@ def test_a_port_in_use_is_told_with_the_setting_to_change_and_nothing_stays_runn
 
 def _is_alive(pid: int | None) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def _client_settings(project: Path) -> dict[str, str]:
+def _client_settings(project: Path) -> dict[str, Any]:
     environment = control.aws_environment(project)
     return {
         "endpoint_url": environment["AWS_ENDPOINT_URL"],

@@ -128,7 +128,7 @@ def test_a_pipeline_cannot_take_the_name_of_a_stack_that_is_there(tmp_path: Path
     shutil.copytree(PROJECT / "pipelines" / "sales", pipelines / "storage")
     file = pipelines / "storage" / "pipeline.yaml"
     file.write_text(file.read_text().replace("name: sales", "name: storage", 1))
-    with pytest.raises(ConfigurationError, match="'storage' is the name of a stack that every environment has"):
+    with pytest.raises(ConfigurationError, match="a pipeline cannot be named 'storage'"):
         project_app.add_stages(new_app(tmp_path / "out", pipelines=str(pipelines), environment="local"))
 
 

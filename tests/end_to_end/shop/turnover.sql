@@ -1,0 +1,1 @@
+SELECT shop, sum(amount) AS amount, count(*) AS sales FROM sale GROUP BY shop
