@@ -137,7 +137,8 @@ def _tell_what_next(console: Console, project: Path, seconds: float) -> None:
         ("your own table and pipeline", "docs/add-a-pipeline.md"),
         ("templates that were deployed", "cdk.out/assembly-local/"),
     ):
-        steps.add_row(what, Text(command, style="cyan"))
+        steps.add_row(f"{what}:")
+        steps.add_row(Text(f"  {command}", style="cyan", no_wrap=True, overflow="ignore"))
     console.print(Group(Text(f"\nThe demo took {duration(seconds)}. What to open next:", style="bold"), steps))
 
 

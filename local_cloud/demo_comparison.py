@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -34,6 +35,7 @@ _QUERIES = {
     "forecast_revenue": "Q6",
 }
 Row = tuple[Any, ...]
+_WIDEST_TABLE = 5
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
@@ -79,13 +81,14 @@ class DemoComparison:
         return Group(self._tables_view(), *(_mart_view(mart) for mart in self.marts))
 
     def _tables_view(self) -> RenderableType:
-        view = Table(title="Source, lake and warehouse: rows, and the sum of a column", title_justify="left")
-        for heading in ("table", "in quarantine", "source", "lake", "warehouse", ""):
+        title = Text("Source, lake and warehouse: rows, and the sum of a column", style="bold")
+        view = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for heading in ("table", "quarantined", "source", "lake", "warehouse", ""):
             view.add_column(heading, justify="left" if heading == "table" else "right")
         for found in self.tables:
             places = (_measured(place) for place in (found.source, found.lake, found.warehouse))
             view.add_row(found.table, f"{found.quarantined:,}", *places, _mark(found.equal))
-        return view
+        return Group(title, view)
 
 
 def compare(target: Target, pipeline_name: str) -> DemoComparison:
@@ -156,19 +159,35 @@ def _plain(value: Value) -> Decimal | str | None:
 
 
 def _mart_view(mart: MartComparison) -> RenderableType:
-    title = f"TPC-H {_QUERIES.get(mart.mart, '')} ({mart.mart}): the mart and PostgreSQL's own answer"
-    view = Table(title=title, title_justify="left")
+    title = Text(
+        f"TPC-H {_QUERIES.get(mart.mart, '')} ({mart.mart}): the mart and PostgreSQL's own answer", style="bold"
+    )
+    rows = [_mart_row(mart, i) for i in range(max(len(mart.lake), len(mart.source)))]
+    if len(mart.columns) > _WIDEST_TABLE:
+        lines = [
+            Text.assemble("  ", "  ".join(f"{c}={v}" for c, v in zip(mart.columns, values, strict=True)), "  ", mark)
+            for found in rows
+            for values, mark in found
+        ]
+        return Group(title, *lines, Text())
+    view = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in (*mart.columns, ""):
-        view.add_column(column, justify="right", overflow="fold")
-    for i in range(max(len(mart.lake), len(mart.source))):
-        here = mart.lake[i] if i < len(mart.lake) else None
-        there = mart.source[i] if i < len(mart.source) else None
-        if here == there and here is not None:
-            view.add_row(*(str(value) for value in here), _mark(True))
-            continue
-        for row, place in ((here, "lake"), (there, "PostgreSQL")):
-            view.add_row(*(str(value) for value in row or ("-",) * len(mart.columns)), Text(place, style="red"))
-    return view
+        view.add_column(column, justify="right")
+    for found in rows:
+        for values, mark in found:
+            view.add_row(*values, mark)
+    return Group(title, view)
+
+
+def _mart_row(mart: MartComparison, i: int) -> list[tuple[list[str], Text]]:
+    """One line where both agree, else one for each place."""
+    here = mart.lake[i] if i < len(mart.lake) else None
+    there = mart.source[i] if i < len(mart.source) else None
+    if here == there and here is not None:
+        return [([str(value) for value in here], _mark(True))]
+    nothing = ("-",) * len(mart.columns)
+    places = ((here, "lake"), (there, "PostgreSQL"))
+    return [([str(value) for value in row or nothing], Text(place, style="red")) for row, place in places]
 
 
 def _measured(place: Row) -> str:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from local_cloud.emulator.settings import Settings
-from local_cloud.emulator.worker_process import WorkerProcess
+from local_cloud.emulator.worker_process import WorkerProcess, scratch_root
 from local_cloud.java import archive_file, java_home
 
 _SECONDS = 300
@@ -61,6 +61,7 @@ def _run_spark_once(project: Path, scratch: Path, options: str) -> None:
             time.sleep(0.2)
     finally:
         worker.end()
+        shutil.rmtree(scratch_root(settings), ignore_errors=True)
 
 
 if __name__ == "__main__":

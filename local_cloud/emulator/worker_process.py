@@ -30,6 +30,7 @@ _STATIC_SETTINGS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.catalogImplementation": "in-memory",
+    "spark.sql.codegen.wholeStage": "false",
 }
 _JAVA_OPTIONS = "-Duser.timezone=UTC -XX:+UseParallelGC"
 # Starting Spark and touching Iceberg costs 21 s of processor time with both compilers and 11 s with the first alone.

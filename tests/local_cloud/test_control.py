@@ -13,6 +13,7 @@ import pytest
 
 from local_cloud import control
 from tests.conftest import PROJECT, free_port
+from tests.local_cloud.conftest import until
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def test_a_start_after_a_crash_recovers_from_stale_pids(project: Path) -> None:
     for part in status["parts"]:
         assert part["pid"]
         os.kill(part["pid"], signal.SIGKILL)
+    until(lambda: [part["name"] for part in status["parts"] if _is_alive(part["pid"])], lambda alive: not alive)
     recovered = control.start(project, None)
     assert recovered["running"]
     assert not {part["pid"] for part in recovered["parts"]} & {part["pid"] for part in status["parts"]}

@@ -39,22 +39,25 @@ def test_files_of_a_stage_arrive_with_their_values_and_null_stays_null(
         {
             "k": pa.array([1, 2], pa.int64()),
             "price": pa.array([Decimal("99999999999999999999999999999999.10"), Decimal("0.20")], pa.decimal128(38, 2)),
-            "at": pa.array([datetime(2024, 1, 2, 3, 4, 5, 6), None], pa.timestamp("us")),
+            "seen": pa.array([datetime(2024, 1, 2, 3, 4, 5, 6), None], pa.timestamp("us")),
         }
     )
     pq.write_table(rows, tmp_path / "rows.parquet")
     emulator.client("s3").create_bucket(Bucket="stage-of-tests")
     emulator.client("s3").upload_file(str(tmp_path / "rows.parquet"), "stage-of-tests", "run/rows.parquet")
-    _execute(server, "CREATE OR REPLACE STAGE files URL = 's3://stage-of-tests/run'")
+    _execute(server, "CREATE OR REPLACE STAGE files URL = 's3://stage-of-tests/run/'")
     _execute(
-        server, "CREATE OR REPLACE TRANSIENT TABLE loaded (k NUMBER(19,0), price NUMBER(38,2), at TIMESTAMP_NTZ(6))"
+        server, "CREATE OR REPLACE TRANSIENT TABLE loaded (k NUMBER(19,0), price NUMBER(38,2), seen TIMESTAMP_NTZ(6))"
     )
     copy = (
         "COPY INTO loaded FROM @files FILES = ('rows.parquet') FILE_FORMAT = (TYPE = PARQUET) "
         "MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE"
     )
     assert _execute(server, copy)[0][1:4] == ("LOADED", 2, 2)
-    assert _execute(server, "SELECT k, at FROM loaded ORDER BY k") == [(1, datetime(2024, 1, 2, 3, 4, 5, 6)), (2, None)]
+    assert _execute(server, "SELECT k, seen FROM loaded ORDER BY k") == [
+        (1, datetime(2024, 1, 2, 3, 4, 5, 6)),
+        (2, None),
+    ]
     assert _execute(server, "SELECT SUM(price) FROM loaded") == [(Decimal("99999999999999999999999999999999.30"),)]
     _execute(server, "TRUNCATE TABLE loaded")
     assert _execute(server, copy)[0][1:4] == ("LOADED", 2, 2)

@@ -1,5 +1,8 @@
 """Load, the warehouse's part: what it has not acknowledged, oldest first, then the comparison with the lake."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
 from etl_model.environment import SnowflakeConnection
 from etl_runtime.change_log import PublishedChange, changes_between
 from etl_runtime.changes import VERSION
@@ -12,9 +15,10 @@ from etl_runtime.state import loaded_state, mart_state
 from etl_runtime.warehouse.connection import connect
 from etl_runtime.warehouse.lake_fingerprint import lake_fingerprint
 from etl_runtime.warehouse.load import Warehouse
-from etl_runtime.warehouse.model import ChangeSet, OutOfSequence, WarehouseColumn, WarehouseTable
+from etl_runtime.warehouse.model import ChangeSet, Fingerprint, OutOfSequence, WarehouseColumn, WarehouseTable
 
 _ZONES = ("curated", "staging", "analytics")
+_SUMS_AHEAD = 2
 
 
 def load_warehouse(context: RunContext, lake: Lake) -> None:
@@ -36,32 +40,36 @@ def load_warehouse(context: RunContext, lake: Lake) -> None:
         for name in target.tables
         if not context.run.tables or name in context.run.tables or _is_mart(context, name)
     ]
+    published = [(name, *_published_seq(context, lake, name)) for name in wanted]
+    published = [(name, seq, layer) for name, seq, layer in published if seq]
+    if not published:
+        return
     errors: list[EtlError] = []
-    with Warehouse(
-        connect=lambda: connect(
-            connection,
-            secret,
-            query_tag=f"etl {context.pipeline.name} {context.run_id}",
+    with (
+        Warehouse(
+            connect=lambda: connect(
+                connection,
+                secret,
+                query_tag=f"etl {context.pipeline.name} {context.run_id}",
+                database=target.database,
+                schema=target.schema_,
+            ),
             database=target.database,
             schema=target.schema_,
-        ),
-        database=target.database,
-        schema=target.schema_,
-        stages=stages,
-        run_id=context.run_id,
-    ) as warehouse:
-        prepared = False
-        for name in wanted:
-            seq, layer = _published_seq(context, lake, name)
-            if not seq:
-                continue
-            if not prepared:
-                if connection.storage_integration is None:
-                    warehouse.create_plain_stages()
-                warehouse.prepare()
-                prepared = True
+            stages=stages,
+            run_id=context.run_id,
+        ) as warehouse,
+        # Spark sums up the lake's side while Snowflake loads its own.
+        ThreadPoolExecutor(_SUMS_AHEAD) as pool,
+    ):
+        if connection.storage_integration is None:
+            warehouse.create_plain_stages()
+        warehouse.prepare()
+        plans = [_plan(context, lake, warehouse, name, layer, seq) for name, seq, layer in published]
+        loads = [(plan, pool.submit(_lake_side, context, plan)) for plan in plans if plan is not None]
+        for plan, lake_side in loads:
             try:
-                _load_table(context, lake, warehouse, name, layer, seq)
+                _load_table(context, lake, warehouse, plan, lake_side)
             except EtlError as error:
                 errors.append(error)
     if errors:
@@ -78,33 +86,51 @@ def _published_seq(context: RunContext, lake: Lake, name: str) -> tuple[int, str
     return loaded_state(lake.properties(context.table_name("curated", name))).loaded_seq, "curated"
 
 
-def _load_table(context: RunContext, lake: Lake, warehouse: Warehouse, name: str, layer: str, seq: int) -> None:
+@dataclass(frozen=True)
+class _Plan:
+    """What one table needs: the chain of changes from what the warehouse holds, or None to load it in full."""
+
+    table: WarehouseTable
+    lake_name: str
+    seq: int
+    chain: list[PublishedChange] | None
+
+    @property
+    def only_delta(self) -> ChangeSet | None:
+        """The one change set whose keys it is enough to compare; None when the whole table has to be."""
+        if self.chain is not None and len(self.chain) == 1 and self.chain[0].kind == "delta":
+            return _change_set(self.chain[0])
+        return None
+
+
+def _plan(context: RunContext, lake: Lake, warehouse: Warehouse, name: str, layer: str, seq: int) -> _Plan | None:
+    """None when the warehouse has acknowledged what is published."""
     held = warehouse.acknowledged(name)
     if held == seq:
-        return
+        return None
     lake_name = context.table_name(layer, name)
     columns = tuple(WarehouseColumn(column, kind) for column, kind in lake.columns(lake_name) if column not in VERSION)
-    keys = next((m.primary_key for m in context.pipeline.marts if m.name == name), None)
-    table = WarehouseTable(
-        name=name, columns=columns, key=tuple(context.pipeline.table(name).primary_key if keys is None else keys)
-    )
+    mart_key = next((mart.primary_key for mart in context.pipeline.marts if mart.name == name), None)
+    key = context.pipeline.table(name).primary_key if mart_key is None else mart_key
     chain = changes_between(context.s3, context.names, context.pipeline.name, name, after=held or 0, upto=seq)
+    return _Plan(table=WarehouseTable(name, columns, tuple(key)), lake_name=lake_name, seq=seq, chain=chain)
+
+
+def _load_table(
+    context: RunContext, lake: Lake, warehouse: Warehouse, plan: _Plan, lake_side: "Future[_LakeSide]"
+) -> None:
+    name, part = plan.table.name, plan.only_delta
     try:
-        if chain is None:
-            raise OutOfSequence(
-                where=f"table {name}", what="its change sets are not all there", way_out="Load it in full"
-            )
-        change = None
-        for link in chain:
-            change = _change_set(link)
-            warehouse.apply(table, change)
+        if plan.chain is None:
+            raise OutOfSequence(where=f"table {name}", what="a change set is missing", way_out="Load it in full")
+        for link in plan.chain:
+            warehouse.apply(plan.table, _change_set(link))
+        found = lake_side.result()
     except OutOfSequence:
         context.log.line("full_load", f"{name}: loading the whole table into the warehouse", table=name)
-        change = _whole_table(context, lake, name, lake_name, seq)
-        warehouse.apply(table, change)
-    assert change is not None
-    # One change set: its keys are compared. More than one, or a whole table: everything.
-    _compare(context, lake, warehouse, table, lake_name, change if chain is not None and len(chain) == 1 else None)
+        warehouse.apply(plan.table, _whole_table(context, lake, name, plan.lake_name, plan.seq))
+        found, part = (lake_side.result() if part is None else _lake_side(context, replace(plan, chain=None))), None
+    _compare(context, warehouse, plan.table, found, part)
 
 
 def _change_set(link: PublishedChange) -> ChangeSet:
@@ -123,49 +149,53 @@ def _whole_table(context: RunContext, lake: Lake, name: str, lake_name: str, seq
     )
 
 
+@dataclass(frozen=True)
+class _LakeSide:
+    """Rows of the published table, and the fingerprint of the part that is compared."""
+
+    rows: int
+    compared: Fingerprint
+
+
+def _lake_side(context: RunContext, plan: _Plan) -> _LakeSide:
+    frame = context.spark.table(full_name(plan.lake_name)).drop(*VERSION)
+    if plan.only_delta is None:
+        whole = lake_fingerprint(frame, plan.table.columns)
+        return _LakeSide(rows=whole.rows, compared=whole)
+    changes = context.spark.table(full_name(context.table_name("staging", f"{plan.table.name}__changes")))
+    keys = changes.select(*(quoted(key) for key in plan.table.key))
+    part = frame.join(keys, on=list(plan.table.key), how="left_semi").select(
+        *(quoted(c.name) for c in plan.table.columns)
+    )
+    return _LakeSide(rows=frame.count(), compared=lake_fingerprint(part, plan.table.columns))
+
+
 def _compare(
-    context: RunContext,
-    lake: Lake,
-    warehouse: Warehouse,
-    table: WarehouseTable,
-    lake_name: str,
-    change: ChangeSet | None,
+    context: RunContext, warehouse: Warehouse, table: WarehouseTable, lake: _LakeSide, part: ChangeSet | None
 ) -> None:
     """Rows of the whole table, and checksum of the changed keys (of everything after a full load), on both sides."""
-    frame = context.spark.table(full_name(lake_name)).drop(*VERSION)
-    part = change if change is not None and change.kind == "delta" else None
-    lake_rows = frame.count()
-    if part is not None:
-        keys = context.spark.table(full_name(context.table_name("staging", f"{table.name}__changes")))
-        chosen = keys.select(*(quoted(key) for key in table.key))
-        there = lake_fingerprint(
-            frame.join(chosen, on=list(table.key), how="left_semi").select(*(quoted(c.name) for c in table.columns)),
-            table.columns,
-        )
-    else:
-        there = lake_fingerprint(frame, table.columns)
     here = warehouse.fingerprint(table, part)
-    warehouse_rows = warehouse.rows(table)
-    equal = here == there and lake_rows == warehouse_rows
+    warehouse_rows = here.rows if part is None else warehouse.rows(table)
+    equal = here == lake.compared and lake.rows == warehouse_rows
     context.report.comparison.append(
         {
             "table": table.name,
-            "lake_rows": lake_rows,
+            "lake_rows": lake.rows,
             "warehouse_rows": warehouse_rows,
-            "compared_rows": there.rows,
-            "lake_checksum": str(there.checksum),
+            "compared_rows": lake.compared.rows,
+            "lake_checksum": str(lake.compared.checksum),
             "warehouse_checksum": str(here.checksum),
             "equal": equal,
         }
     )
     context.report.tables.setdefault(table.name, {})["warehouse_rows"] = warehouse_rows
-    context.log.line(
-        "compared", f"{table.name}: lake and warehouse are {'equal' if equal else 'DIFFERENT'}", table=table.name
-    )
+    outcome = "equal" if equal else "DIFFERENT"
+    context.log.line("compared", f"{table.name}: lake and warehouse are {outcome}", table=table.name)
     if not equal:
         raise EtlError(
             where=f"table {table.name} comparison",
-            what=f"the lake has {lake_rows} rows with checksum {there.checksum} ({there.rows} compared), the warehouse "
-            f"{warehouse_rows} with {here.checksum} ({here.rows} compared)",
-            way_out="Somebody else has written to the warehouse table; delete its rows from ETL_LOADS and resume to load it in full",
+            what=f"the lake has {lake.rows} rows with checksum {lake.compared.checksum} ({lake.compared.rows} compared), "
+            f"the warehouse {warehouse_rows} with {here.checksum} ({here.rows} compared)",
+            way_out="Somebody else has written the warehouse table; delete its rows from ETL_LOADS and resume, "
+            "to load it in full",
         )
