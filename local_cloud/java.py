@@ -27,7 +27,7 @@ def archive_file(project: Path) -> Path:
     import pyspark
 
     folders = (java_home() / "lib" / "server", project / ".cache" / "jars", Path(pyspark.__file__).parent / "jars")
-    files = sorted(file for folder in folders for file in folder.glob("*"))
+    files = sorted(file for folder in folders for pattern in ("*.jar", "lib*.so") for file in folder.glob(pattern))
     # Java refuses an archive of jars with another time or size, and looks for them where they were.
     seen = [f"{file}:{file.stat().st_size}:{int(file.stat().st_mtime)}" for file in files]
     digest = hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]

@@ -195,7 +195,7 @@ class EmbeddedPostgres:
         raise PostgresError(f"PostgreSQL does not start; the end of {self.log}:\n" + "\n".join(lines))
 
     def _create_user_and_database(self, login: PostgresLogin) -> None:
-        with suppress(psycopg2.OperationalError), login.connect():
+        if _is_ready(login):
             return
         deadline = time.monotonic() + _START_SECONDS
         while True:
@@ -213,6 +213,9 @@ class EmbeddedPostgres:
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [login.user])
             verb = "ALTER" if cursor.fetchone() else "CREATE"
             cursor.execute(f'{verb} ROLE "{login.user}" LOGIN CREATEDB PASSWORD %s', [login.password])
+            # PostgreSQL hides other users' open transactions otherwise, and extraction has to see them: rows that they
+            # have yet to commit bound its watermark.
+            cursor.execute(f'GRANT pg_read_all_stats TO "{login.user}"')
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [login.database])
             if not cursor.fetchone():
                 cursor.execute(f'CREATE DATABASE "{login.database}" OWNER "{login.user}"')
@@ -240,6 +243,20 @@ class EmbeddedPostgres:
         if check and outcome.returncode:
             raise PostgresError(f"{program} failed: {text.strip()[-500:]}")
         return subprocess.CompletedProcess(outcome.args, outcome.returncode, text, "")
+
+
+def _is_ready(login: PostgresLogin) -> bool:
+    """Whether database and user are there, with the grant that a cluster of an earlier version lacks."""
+    try:
+        connection = login.connect()
+    except psycopg2.OperationalError:
+        return False
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')")
+            return bool(cursor.fetchone()[0])
+    finally:
+        connection.close()
 
 
 def _system_user() -> str | None:

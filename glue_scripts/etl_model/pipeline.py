@@ -89,8 +89,17 @@ class Table(Strict):
         for value in values:
             if not re.fullmatch(r"(years|months|days|hours)\(\w+\)|(bucket|truncate)\(\d+,\s*\w+\)|\w+", value):
                 raise ValueError(
-                    f"{value!r} is not a partition: column, years(c), months(c), days(c), hours(c), bucket(n, c)"
+                    f"{value!r} is not a partition: column, years(c), months(c), days(c), hours(c), bucket(n, c), truncate(n, c)"
                 )
+        return values
+
+    @field_validator("casts")
+    @classmethod
+    def _decimals_fit(cls, values: dict[str, str]) -> dict[str, str]:
+        for column, kind in values.items():
+            found = re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", kind)
+            if found and not 0 <= int(found[2]) <= int(found[1]) <= 38:
+                raise ValueError(f"{column}: {kind} is no decimal: precision 1 to 38, scale 0 to the precision")
         return values
 
     @field_validator("checks")

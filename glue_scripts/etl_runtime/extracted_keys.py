@@ -13,7 +13,6 @@ from etl_runtime.listed_files import read_files, write_files
 from etl_runtime.parquet_files import Target
 from etl_runtime.postgresql.discover import SourceTable, quote
 from etl_runtime.raw_table import struct_of
-from etl_runtime.state import loaded_state
 
 # More missed keys than this are cheaper to get by reading the table again.
 MOST_FETCHED_KEYS = 50_000
@@ -33,7 +32,6 @@ def compare_with_lake(
     source: SourceTable,
     *,
     raw: str,
-    curated: str,
     key_files: list[DataFile],
     read: list[DataFile],
     target: Target,
@@ -47,17 +45,10 @@ def compare_with_lake(
     schema = struct_of(lake, [(name, source.column(name).spark) for name in compared])
     source_keys = read_files(spark, key_files, schema, region=region)
     columns = [quoted(name) for name in compared]
-    state = loaded_state(lake.properties(curated))
-    fresh = read_files(spark, read, schema, region=region).withColumn("_etl_pending", F.lit(True))
-    before = spark.table(full_name(raw)).where("_etl_op = 'U'")
-    before = before.select(*columns, (F.col("_etl_seq") > state.loaded_seq).alias("_etl_pending"))
-    loaded = None
-    if state.loaded_seq:
-        # A transform may have retyped a key; what it is at the source decides.
-        loaded = spark.table(full_name(curated)).select(
-            *(F.col(quoted(key)).cast(source.column(key).spark).alias(key) for key in keys)
-        )
-    difference = compare_keys(table, source=source_keys, read=before.unionByName(fresh), loaded=loaded)
+    fresh = read_files(spark, read, schema, region=region)
+    fresh = fresh.select(*columns, F.lit(target.seq).alias("_etl_seq"), F.lit("U").alias("_etl_op"))
+    before = spark.table(full_name(raw)).select(*columns, "_etl_seq", "_etl_op")
+    difference = compare_keys(table, source=source_keys, read=before.unionByName(fresh))
     try:
         tombstones: list[DataFile] = []
         if difference.deleted_rows:
@@ -91,7 +82,7 @@ def compare_with_lake(
 def fetch_condition(source: SourceTable, missed: list[tuple[str | None, ...]]) -> tuple[str, tuple[Any, ...]]:
     """A WHERE condition for the rows with the given keys."""
     keys = source.table.primary_key
-    left = ", ".join(f"{quote(key)}::text" for key in keys)
+    left = ", ".join(f"{quote(key)}::text" for key in keys).replace("%", "%%")
     arrays = ", ".join("%s::text[]" for _ in keys)
     return f"({left}) in (select * from unnest({arrays}))", tuple(
         [list(column) for column in zip(*missed, strict=True)]

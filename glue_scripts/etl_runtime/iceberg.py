@@ -186,12 +186,20 @@ class Lake:
         branch: str,
         files: Sequence[DataFile],
         *,
+        after: Mapping[str, str | None],
         state: Mapping[str, str],
         summary: Mapping[str, str],
     ) -> None:
-        """Exactly the listed files and the new state, in one fenced commit."""
+        """Exactly the listed files and the new state, in one fenced commit, on a table whose properties are `after`."""
         self.drop_branch(table, branch)
         found = self.require(table)
+        properties = dict(found.properties())
+        if any(properties.get(key) != value for key, value in after.items()):
+            raise EtlError(
+                where=table,
+                what="another run has written it since this one looked",
+                way_out="Start a new run instead of resuming this one",
+            )
         transaction = found.newTransaction()
         refs, head = transaction.manageSnapshots(), found.currentSnapshot()
         (refs.createBranch(branch) if head is None else refs.createBranch(branch, head.snapshotId())).commit()

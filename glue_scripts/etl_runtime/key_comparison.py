@@ -9,6 +9,7 @@ from etl_model.pipeline import Table
 from etl_runtime.errors import EtlError
 
 _NO_CURSOR = "-"
+_ENTRY = "struct<seq: bigint, op: string, cursor: string>"
 
 
 @dataclass(frozen=True)
@@ -35,43 +36,34 @@ class KeyDifference:
         self.compared.unpersist()
 
 
-def compare_keys(table: Table, *, source: DataFrame, read: DataFrame, loaded: DataFrame | None) -> KeyDifference:
+def compare_keys(table: Table, *, source: DataFrame, read: DataFrame) -> KeyDifference:
     """`source`: key columns and cursor of every row in the snapshot. `read`: the same of every row ever read, this run's
-    included, and `_etl_pending`: whether it is still to be loaded. `loaded`: key columns of the curated table, if any.
+    included, with `_etl_seq` and `_etl_op`: the newest entry of a key says what the lake has, or is about to have.
 
-    A key is missed when the source shows it with a cursor with which it was never read. One shuffle compares all three.
-    Raises EtlError when the source has no keys while the lake has, or when more is gone than `max_deleted_percent` allows.
+    A key is missed when it is shown with another cursor than it was last read with, or after it was deleted. Keys are
+    compared as the source has them, before casts. One shuffle compares both sides. Raises EtlError when the source has
+    no keys while the lake has, or when more is gone than `max_deleted_percent` allows.
     """
     keys = tuple(table.primary_key)
     cursor = F.coalesce(_column(table.cursor.column).cast("string"), F.lit("")) if table.cursor else F.lit(_NO_CURSOR)
-    nothing = F.lit(None).cast("string")
     names = [_column(key) for key in keys]
-    parts = source.select(*names, cursor.alias("shown"), nothing.alias("known"), F.lit(False).alias("lake"))
-    parts = parts.unionByName(
-        read.select(*names, nothing.alias("shown"), cursor.alias("known"), F.col("_etl_pending").alias("lake"))
-    )
-    if loaded is not None:
-        parts = parts.unionByName(
-            loaded.select(*names, nothing.alias("shown"), nothing.alias("known"), F.lit(True).alias("lake"))
-        )
-    by_key = parts.groupBy(*names).agg(
-        F.max("shown").alias("_etl_shown"), F.collect_set("known").alias("_etl_known"), F.max("lake").alias("_etl_lake")
-    )
+    entry = F.struct(F.col("_etl_seq").alias("seq"), F.col("_etl_op").alias("op"), cursor.alias("cursor"))
+    parts = source.select(*names, cursor.alias("shown"), F.lit(None).cast(_ENTRY).alias("entry"))
+    parts = parts.unionByName(read.select(*names, F.lit(None).cast("string").alias("shown"), entry.alias("entry")))
+    by_key = parts.groupBy(*names).agg(F.max("shown").alias("_etl_shown"), F.max("entry").alias("_etl_newest"))
     in_source = F.col("_etl_shown").isNotNull()
+    in_lake = F.coalesce(F.col("_etl_newest.op") == "U", F.lit(False))
+    same = F.coalesce(F.col("_etl_newest.cursor") == F.col("_etl_shown"), F.lit(False))
     compared = by_key.select(
         *names,
         in_source.alias("_etl_source"),
-        F.col("_etl_lake"),
-        (~in_source & F.col("_etl_lake")).alias("_etl_deleted"),
-        (in_source & ~F.array_contains("_etl_known", F.col("_etl_shown"))).alias("_etl_missed"),
+        in_lake.alias("_etl_lake"),
+        (~in_source & in_lake).alias("_etl_deleted"),
+        (in_source & ~(in_lake & same)).alias("_etl_missed"),
     ).cache()
-    counted = compared.agg(
-        *(F.count(F.when(F.col(f"_etl_{name}"), 1)).alias(name) for name in ("source", "lake", "deleted", "missed"))
-    )
-    [counts] = counted.collect()
-    difference = KeyDifference(
-        compared=compared, keys=keys, deleted_rows=counts["deleted"], missed_rows=counts["missed"]
-    )
+    flags = ("source", "lake", "deleted", "missed")
+    [counts] = compared.agg(*(F.count(F.when(F.col(f"_etl_{flag}"), 1)).alias(flag) for flag in flags)).collect()
+    difference = KeyDifference(compared, keys, deleted_rows=counts["deleted"], missed_rows=counts["missed"])
     _believe(table, source_rows=counts["source"], lake_rows=counts["lake"], deleted_rows=counts["deleted"])
     return difference
 
@@ -83,7 +75,7 @@ def _believe(table: Table, *, source_rows: int, lake_rows: int, deleted_rows: in
         raise EtlError(
             where=f"table {table.name} deletes",
             what=f"the source has no rows at all, and the lake has {lake_rows}",
-            way_out="If that is meant, use load: replace for one run; otherwise look at the source",
+            way_out="If that is meant, empty the table by hand or load it under another name; otherwise look at the source",
         )
     percent = 100 * deleted_rows / lake_rows
     if percent > table.max_deleted_percent:

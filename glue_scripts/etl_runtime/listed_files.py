@@ -60,5 +60,7 @@ def write_files(frame: DataFrame, target: Target, *, first_number: int) -> list[
         context = TaskContext.get()
         yield from written(context.partitionId() if context else 0, batches)
 
-    found = frame.mapInArrow(with_partition, "path string, rows bigint").collect()
+    # By place: a name with a dot or a backtick would be taken for another column.
+    named = frame.toDF(*(f"c{i}" for i in range(len(frame.columns))))
+    found = named.mapInArrow(with_partition, "path string, rows bigint").collect()
     return [DataFile(path=row.path, rows=row.rows) for row in found]

@@ -16,7 +16,7 @@ class RawState:
     """Of a raw table: the newest committed extract.
 
     seq counts committed extracts from 1; watermark is the cursor's text; the fingerprints are of the bytes read from the
-    source, to tell a run with nothing to do; counts are those of the commit, so that a repeated stage can report them.
+    source, to tell a run with nothing to do; reading is a hash of what was read and how, which they hold for; counts are those of the commit, so that a repeated stage can report them.
     """
 
     seq: int = 0
@@ -25,6 +25,7 @@ class RawState:
     watermark: str | None = None
     fingerprint: str | None = None
     keys_fingerprint: str | None = None
+    reading: str = ""
     key_is_unique: bool = False
     source_rows: int = 0
     unchanged_rows: int = 0

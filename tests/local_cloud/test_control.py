@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from local_cloud import control
+from local_cloud.postgres import EmbeddedPostgres
 from tests.conftest import PROJECT, free_port
 from tests.local_cloud.conftest import until
 
@@ -50,6 +51,17 @@ def test_start_is_repeatable_and_stop_leaves_no_process_but_the_data(project: Pa
     control.start(project, 0.01)
     assert control.status(project)["scale"] == "0.01"
     assert secrets.get_secret_value(SecretId="etl/local/erp")["Name"] == "etl/local/erp"
+
+
+def test_the_source_login_sees_the_sessions_of_other_users(tmp_path: Path) -> None:
+    postgres = EmbeddedPostgres(tmp_path / "postgres", port=free_port(), database="erp")
+    hidden = "SELECT count(*) FROM pg_stat_activity WHERE query = '<insufficient privilege>'"
+    try:
+        with postgres.start().connect() as connection, connection.cursor() as cursor:
+            cursor.execute(hidden)
+            assert cursor.fetchone() == (0,)
+    finally:
+        postgres.stop()
 
 
 def test_a_start_after_a_crash_recovers_from_stale_pids(project: Path) -> None:

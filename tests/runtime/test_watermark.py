@@ -44,6 +44,15 @@ def test_integers_have_no_clock() -> None:
     assert after("bigint", "12", "9") == "12"
 
 
+def test_a_number_of_a_transaction_that_is_still_open_is_not_passed() -> None:
+    held = next_watermark(kind="bigint", previous="3", largest=["12"], safe_until=CLOCK, hold_numbers=True)
+    assert held == "3"
+
+
+def test_a_time_without_zone_is_bounded_by_the_earliest_place() -> None:
+    assert after("timestamp_ntz", "2026-01-02 07:00:00", safe_until="2026-01-02 11:30:00+00") == "2026-01-01 23:30:00"
+
+
 def test_dates_and_times_without_zone_keep_their_form() -> None:
     assert after("date", "2025-12-31") == "2025-12-31"
     assert after("timestamp_ntz", "2025-12-31 10:00:00.000001") == "2025-12-31 10:00:00.000001"

@@ -19,7 +19,7 @@ from etl_model.environment import Connection
 from etl_model.names import LAYERS, ZONES, Names, Stage
 from etl_runtime.arguments import JobArguments
 from etl_runtime.context import RunContext, RunProperties, fetch_pipeline, read_manifest
-from etl_runtime.iceberg import Lake, full_name
+from etl_runtime.iceberg import Lake, full_name, quoted
 from etl_runtime.report import StageReport
 from etl_runtime.run_log import RunLog
 from etl_runtime.session import session_settings
@@ -146,7 +146,9 @@ class Workbench:
         frame = self.spark.table(name)
         chosen = columns or tuple(column for column in frame.columns if not column.startswith("_etl_"))
         selected = frame.selectExpr(*chosen)
-        found: list[Row] = selected.orderBy(*[selected.columns[int(part) - 1] for part in order.split(",")]).collect()
+        found: list[Row] = selected.orderBy(
+            *(quoted(selected.columns[int(part) - 1]) for part in order.split(","))
+        ).collect()
         return [tuple(row) for row in found]
 
     def snapshots(self) -> dict[str, str]:

@@ -32,7 +32,7 @@ class SliceQuery:
 def cursor_condition(source: SourceTable, cursor: Cursor, watermark: str) -> tuple[str, tuple[Any, ...]]:
     """Rows at or after the watermark less the lag, and those without a cursor value, which no watermark passes."""
     kind = source.column(cursor.column).spark
-    column, bound = quote(cursor.column), f"%s::{_SQL_TYPES[kind]}"
+    column, bound = quote(cursor.column).replace("%", "%%"), f"%s::{_SQL_TYPES[kind]}"
     parameters: tuple[Any, ...] = (watermark,)
     if kind in ("int", "bigint"):
         lag = cursor.lag if isinstance(cursor.lag, int) else 0
@@ -58,8 +58,10 @@ def slice_queries(
     for relation in source.relations:
         base = f"select {names} from {relation.sql}"
         if condition is not None:
+            # The driver takes % for a parameter as soon as there are any.
+            text = base.replace("%", "%%")
             queries.append(
-                SliceQuery(sql=f"{base} where {condition[0]}", parameters=condition[1], pages=relation.pages or 0)
+                SliceQuery(sql=f"{text} where {condition[0]}", parameters=condition[1], pages=relation.pages or 0)
             )
             continue
         for where in _physical_ranges(relation, source.table.slices):

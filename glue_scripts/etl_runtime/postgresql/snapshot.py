@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg2
 
@@ -17,6 +18,7 @@ from etl_runtime.postgresql.discover import SourceTable, discover, lockable
 class Snapshot:
     """An exported snapshot and its tables as they look in it.
 
+    writers_open: somebody's transaction had written and was still open, so numbers that it took may yet appear.
     safe_until: no transaction that was open when the snapshot was taken began before it. A row stamped later than this by
     its transaction's clock may still be invisible, so no watermark may pass it.
     """
@@ -25,6 +27,7 @@ class Snapshot:
     connection: PostgreSQLConnection
     id: str
     safe_until: str
+    writers_open: bool
     sources: dict[str, SourceTable]
 
 
@@ -36,12 +39,16 @@ def open_snapshot(
     with connected(name, connection, region=region) as opened:
         cursor = opened.cursor()
         locks = lockable(cursor, tables)
+        _require_sight_or_lag(cursor, tables)
         # Asked before the snapshot: what begins after this moment is stamped after it.
         cursor.execute(
-            "select least(clock_timestamp(), min(xact_start) filter (where pid <> pg_backend_pid()))::text from pg_stat_activity"
-            " where datname = current_database() or datname is null"
+            "select least(clock_timestamp(),"
+            " (select min(xact_start) from pg_stat_activity where pid <> pg_backend_pid()),"
+            " (select min(prepared) from pg_prepared_xacts))::text,"
+            " exists(select 1 from pg_stat_activity where pid <> pg_backend_pid() and backend_xid is not null"
+            " and datname = current_database()) or exists(select 1 from pg_prepared_xacts)"
         )
-        safe_until = cursor.fetchone()[0]
+        safe_until, writers_open = cursor.fetchone()
         opened.commit()
         opened.set_session(isolation_level="REPEATABLE READ", readonly=True)
         if locks:
@@ -67,4 +74,31 @@ def open_snapshot(
                 errors += several.errors
         if errors:
             raise one_or_many(errors)
-        yield Snapshot(name=name, connection=connection, id=snapshot, safe_until=safe_until, sources=sources)
+        yield Snapshot(
+            name=name,
+            connection=connection,
+            id=snapshot,
+            safe_until=safe_until,
+            writers_open=writers_open,
+            sources=sources,
+        )
+
+
+def _require_sight_or_lag(cursor: Any, tables: list[Table]) -> None:
+    """EtlError for cursors without lag where open transactions of others cannot be seen: they could be passed."""
+    cursor.execute("select pg_has_role(current_user, 'pg_read_all_stats', 'usage') and not pg_is_in_recovery()")
+    if cursor.fetchone()[0]:
+        return
+    errors = [
+        EtlError(
+            where=f"table {table.name} cursor",
+            what="without a lag, rows of transactions that are open during the read would be passed, and this user "
+            "cannot see them",
+            way_out="Grant pg_read_all_stats to the user of the connection's secret (and read from the primary), "
+            "or declare the longest transaction as cursor.lag",
+        )
+        for table in tables
+        if table.cursor is not None and not table.cursor.lag
+    ]
+    if errors:
+        raise one_or_many(errors)

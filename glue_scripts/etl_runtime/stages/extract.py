@@ -1,6 +1,7 @@
 """Extract: every table of a connection in one source snapshot, as listed files appended with their state."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from etl_runtime.postgresql.slices import read_slices
 from etl_runtime.postgresql.snapshot import Snapshot, open_snapshot
 from etl_runtime.raw_table import prepare_raw_table
 from etl_runtime.stages.each_table import each_table
-from etl_runtime.state import RawState, raw_state
+from etl_runtime.state import RAW_STATE, RawState, raw_state
 from etl_runtime.watermark import next_watermark
 
 # Slices of rows, key sets and fetched rows number their rows apart.
@@ -75,6 +76,19 @@ def read_sources(context: RunContext) -> Manifest:
     )
 
 
+def _reading(source: SourceTable) -> str:
+    """A hash of what is read and how: relation or query, columns and types, cursor column and key."""
+    table = source.table
+    described = [
+        table.source.table,
+        table.source.query,
+        [(column.name, column.spark) for column in source.columns],
+        table.cursor.column if table.cursor else None,
+        table.primary_key,
+    ]
+    return hashlib.blake2b(json.dumps(described).encode(), digest_size=16).hexdigest()
+
+
 def _read_table(context: RunContext, lake: Lake, snapshot: Snapshot, table: Table) -> TableIntent:
     return TableReader(context, lake, snapshot, table).read()
 
@@ -108,10 +122,11 @@ class TableReader:
         self.source: SourceTable = snapshot.sources[table.name]
         self.raw = context.table_name("raw", table.name)
         location = f"{names.location(pipeline, 'raw')}/{table.name}"
-        added = prepare_raw_table(lake, self.raw, table, self.source.columns, location=location)
+        prepare_raw_table(lake, self.raw, table, self.source.columns, location=location)
         self.state: RawState = raw_state(lake.properties(self.raw))
-        # A new column may have values in rows that the watermark has passed.
-        self.reads_all = context.run.mode == "full_refresh" or bool(added)
+        self.reading = _reading(self.source)
+        # What was read otherwise (fewer columns, another query, cursor or key) says nothing about what is there now.
+        self.reads_all = context.run.mode == "full_refresh" or self.reading != self.state.reading
         self.target = Target(
             prefix=f"{location}/data",
             region=names.region,
@@ -125,14 +140,14 @@ class TableReader:
         incremental = table.cursor is not None and state.watermark is not None and not self.reads_all
         rows = self._read_rows(incremental=incremental)
         fingerprint = None if incremental else f"{','.join(c.spark for c in self.source.columns)}:{rows.digest}"
-        if fingerprint is not None and fingerprint == state.fingerprint and self.context.run.mode == "incremental":
+        if fingerprint is not None and fingerprint == state.fingerprint and not self.reads_all:
             delete_objects(rows.files, region=self.target.region)
             sent = sum(result.source_rows for result in rows.results)
             rows = Rows(
                 results=[replace(r, files=(), unchanged_rows=r.source_rows) for r in rows.results], incremental=False
             )
             self.context.log.line("unchanged", f"{table.name}: {sent} rows, the same as last time", table=table.name)
-        files, deleted_rows, keys_fingerprint = rows.files, 0, state.keys_fingerprint
+        files, deleted_rows, keys_fingerprint = rows.files, 0, None
         if table.deletes == "compare_keys":
             rows, files, deleted_rows, keys_fingerprint = self._compare_keys(rows)
         source_rows = sum(result.source_rows for result in rows.results)
@@ -159,11 +174,13 @@ class TableReader:
                 previous=state.watermark,
                 largest=[result.largest_cursor for result in rows.results],
                 safe_until=self.snapshot.safe_until,
+                hold_numbers=self.snapshot.writers_open and not cursor.lag,
             )
             if cursor
             else None,
             fingerprint=fingerprint,
             keys_fingerprint=keys_fingerprint,
+            reading=self.reading,
             key_is_unique=self.source.key_is_unique,
             source_rows=source_rows,
             unchanged_rows=unchanged,
@@ -244,7 +261,6 @@ class TableReader:
                 self.lake,
                 self.source,
                 raw=self.raw,
-                curated=context.table_name("curated", table.name),
                 key_files=keys.files,
                 read=files,
                 target=self.target,
@@ -253,22 +269,30 @@ class TableReader:
             )
         finally:
             delete_objects(keys.files, region=self.target.region)
-        if findings.missed is None:
-            context.log.line(
-                "read_again", f"{table.name}: too many rows were missed; reading the whole table", table=table.name
-            )
-            delete_objects(files, region=self.target.region)
-            rows = self._read_rows(incremental=False)
-        elif findings.missed:
+        missed = findings.missed
+        if missed:
             fetched = self._slices(
                 tuple(column.name for column in self.source.columns),
-                fetch_condition(self.source, findings.missed),
+                fetch_condition(self.source, missed),
                 self.target,
                 _FETCH_NUMBERS,
             )
             results = read_slices(context.spark.sparkContext, fetched, None)
-            rows = Rows(results=[*rows.results, *results], incremental=rows.incremental)
-            context.log.line("fetched", f"{table.name}: {len(findings.missed)} rows missed before", table=table.name)
+            if sum(result.source_rows for result in results) < len(missed):
+                # The source writes a key otherwise than we do: reading everything finds it in any case.
+                delete_objects(Rows(results=results, incremental=True).files, region=self.target.region)
+                missed = None
+            else:
+                rows = Rows(results=[*rows.results, *results], incremental=rows.incremental)
+                context.log.line("fetched", f"{table.name}: {len(missed)} rows missed before", table=table.name)
+        if missed is None:
+            context.log.line(
+                "read_again",
+                f"{table.name}: its missed rows cannot be fetched by key; reading the whole table",
+                table=table.name,
+            )
+            delete_objects(files, region=self.target.region)
+            rows = self._read_rows(incremental=False)
         return rows, [*rows.files, *findings.tombstones], findings.deleted_rows, keys.digest
 
 
@@ -299,6 +323,7 @@ def _commit(context: RunContext, lake: Lake, table: Table, intent: TableIntent |
         name,
         branch_of(context.run_id),
         intent.files,
+        after=state.to_properties() if state.seq else {RAW_STATE: None},
         state=planned.to_properties(),
         summary={"etl.run": context.run_id, "etl.seq": str(planned.seq)},
     )

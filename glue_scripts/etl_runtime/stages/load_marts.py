@@ -132,7 +132,9 @@ def _computed(context: RunContext, mart: Mart, sql: str) -> DataFrame:
 
 
 def _prepare_table(context: RunContext, lake: Lake, mart: Mart, name: str, frame: DataFrame) -> None:
-    wanted = {field.name: field.dataType.simpleString() for field in frame.schema}
+    kinds = ((field.name, field.dataType.simpleString()) for field in frame.schema)
+    # Iceberg has no smaller integer.
+    wanted = {name: "int" if kind in ("smallint", "tinyint") else kind for name, kind in kinds}
     if lake.load(name) is None:
         location = f"{context.names.location(context.pipeline.name, 'analytics')}/{mart.name}"
         lake.create(name, frame.schema, location=location)

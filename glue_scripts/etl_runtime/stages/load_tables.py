@@ -145,11 +145,20 @@ def _append(
 ) -> tuple[Counts, None]:
     """Every valid row that is not a delete: into an empty table, or one that only grows."""
     rows, total = context.spark.table(full_name(valid)), rows_of(lake, valid)
+    new, known = rows.where(F.col("_etl_op") == "U"), 0
+    one_increment = pending.raw.kind == "incremental" and pending.to_seq - pending.from_seq == 1
+    if pending.from_seq and not one_increment:
+        # A full read brings rows again that are there already.
+        keys = [quoted(key) for key in table.primary_key]
+        there = context.spark.table(full_name(context.table_name("curated", table.name))).select(*keys)
+        new = new.join(there, on=table.primary_key, how="left_anti")
+        known = total - new.count()
     may_delete = table.deletes == "compare_keys" and pending.to_seq - pending.from_seq > 1
     absent = rows.where(F.col("_etl_op") == "D").count() if may_delete else 0
-    new = rows.where(F.col("_etl_op") == "U")
     new.select(*(quoted(name) for name in columns)).writeTo(target).append()
-    return {**NOTHING, "valid_rows": total, "inserted_rows": total - absent, "stale_rows": absent}, None
+    inserted = total - absent - known
+    counts = {"valid_rows": total, "inserted_rows": inserted, "unchanged_rows": known, "stale_rows": absent}
+    return {**NOTHING, **counts}, None
 
 
 def _replace(

@@ -1,5 +1,6 @@
 """Load, the warehouse's part: what it has not acknowledged, oldest first, then the comparison with the lake."""
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -119,18 +120,23 @@ def _plan(context: RunContext, lake: Lake, warehouse: Warehouse, name: str, laye
 def _load_table(
     context: RunContext, lake: Lake, warehouse: Warehouse, plan: _Plan, lake_side: "Future[_LakeSide]"
 ) -> None:
-    name, part = plan.table.name, plan.only_delta
+    name = plan.table.name
+
+    def compare(part: ChangeSet | None, side: Callable[[], _LakeSide]) -> Callable[[], None]:
+        return lambda: _compare(context, warehouse, plan.table, side(), part)
+
     try:
         if plan.chain is None:
             raise OutOfSequence(where=f"table {name}", what="a change set is missing", way_out="Load it in full")
-        for link in plan.chain:
+        for link in plan.chain[:-1]:
             warehouse.apply(plan.table, _change_set(link))
-        found = lake_side.result()
+        last = _change_set(plan.chain[-1])
+        warehouse.apply(plan.table, last, verify=compare(plan.only_delta, lake_side.result))
     except OutOfSequence:
         context.log.line("full_load", f"{name}: loading the whole table into the warehouse", table=name)
-        warehouse.apply(plan.table, _whole_table(context, lake, name, plan.lake_name, plan.seq))
-        found, part = (lake_side.result() if part is None else _lake_side(context, replace(plan, chain=None))), None
-    _compare(context, warehouse, plan.table, found, part)
+        whole = _whole_table(context, lake, name, plan.lake_name, plan.seq)
+        full = replace(plan, chain=None)
+        warehouse.apply(plan.table, whole, verify=compare(None, lambda: _lake_side(context, full)))
 
 
 def _change_set(link: PublishedChange) -> ChangeSet:
@@ -196,6 +202,6 @@ def _compare(
             where=f"table {table.name} comparison",
             what=f"the lake has {lake.rows} rows with checksum {lake.compared.checksum} ({lake.compared.rows} compared), "
             f"the warehouse {warehouse_rows} with {here.checksum} ({here.rows} compared)",
-            way_out="Somebody else has written the warehouse table; delete its rows from ETL_LOADS and resume, "
-            "to load it in full",
+            way_out="Nothing of this load was kept there. Somebody else has written the warehouse table; delete its rows "
+            "from ETL_LOADS and resume, to load it in full",
         )

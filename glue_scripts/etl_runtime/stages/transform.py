@@ -6,8 +6,8 @@ from etl_model.pipeline import Table
 from etl_runtime.context import RunContext
 from etl_runtime.custom_transform import apply_transform
 from etl_runtime.errors import EtlError
-from etl_runtime.iceberg import Lake, full_name
-from etl_runtime.latest_rows import META, VIOLATIONS, latest_rows
+from etl_runtime.iceberg import Lake, full_name, quoted
+from etl_runtime.latest_rows import META, VIOLATIONS, cast_rows, latest_rows, mark_keys
 from etl_runtime.pending import pending_rows
 from etl_runtime.stages.each_table import each_table
 from etl_runtime.staging import replace_working_table
@@ -38,12 +38,28 @@ def _transform(context: RunContext, lake: Lake, table: Table) -> None:
             (F.col("_etl_seq") >= first) & (F.col("_etl_seq") <= pending.to_seq)
         )
         one_seq = first == pending.to_seq
-        latest = latest_rows(raw, table, key_is_unique=pending.raw.key_is_unique, several_seqs=not one_seq)
-        shaped = apply_transform(latest, table, context.folder, kept=(*META, VIOLATIONS))
+        latest = latest_rows(raw, table, several_seqs=not one_seq)
+        cast = cast_rows(latest, table)
+        shaped = cast
+        if table.transform is not None:
+            live = apply_transform(cast.where("_etl_op = 'U'"), table, context.folder, kept=(*META, VIOLATIONS))
+            # Deletes pass by the pipeline's own function: a filter of live rows must not swallow them.
+            deletes = cast.where("_etl_op = 'D'").select(*(quoted(key) for key in table.primary_key), *META, VIOLATIONS)
+            shaped = live.unionByName(deletes, allowMissingColumns=True)
+        # The source's constraint holds in one extract, for the key as the source has it.
+        guaranteed = pending.raw.key_is_unique and one_seq and table.transform is None
+        guaranteed = guaranteed and not any(key in table.casts for key in table.primary_key)
+        shaped = mark_keys(shaped, table, key_is_unique=guaranteed)
         # An extract knows how many rows it committed; only what several of them leave has to be counted.
         raw_rows = pending.raw.raw_rows if one_seq else raw.count()
         latest_count = raw_rows if one_seq else latest.count()
         staged_rows = latest_count if table.transform is None else shaped.count()
+        if staged_rows > latest_count:
+            raise EtlError(
+                where=f"table {table.name} transform {table.transform}",
+                what=f"it made {staged_rows} rows of {latest_count}",
+                way_out="A transform may change and drop rows; what multiplies them belongs in a mart",
+            )
         counts = {
             "raw_rows": raw_rows,
             "staged_rows": staged_rows,

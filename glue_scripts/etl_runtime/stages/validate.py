@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
 from etl_model.pipeline import Table
@@ -14,7 +14,7 @@ from etl_runtime.pending import Pending, pending_rows
 from etl_runtime.quality import QualityRuleError, Subject, failed_row_rules
 from etl_runtime.stages.each_table import each_table
 from etl_runtime.staging import replace_working_table
-from etl_runtime.state import RawState, StagedState, staged_state
+from etl_runtime.state import StagedState, staged_state
 
 SAMPLE_ROWS = 3
 FAILED = "_etl_rules"
@@ -56,7 +56,7 @@ def _validate(context: RunContext, lake: Lake, table: Table) -> None:
         frame = _judged(context, context.spark.table(full_name(staging)), table)
         failed = frame.where(F.size(FAILED) > 0)
         # The failed rows are safe before the valid ones say that this table is done.
-        quarantined = _quarantine(context, lake, table, failed) if _may_fail(table, pending.raw) else 0
+        quarantined = _quarantine(context, lake, table, failed) if _may_fail(table, pending) else 0
         done_counts = {
             "staged_rows": staged_rows,
             "valid_rows": staged_rows - quarantined,
@@ -97,11 +97,10 @@ def _judged(context: RunContext, staging: DataFrame, table: Table) -> DataFrame:
     return staging.withColumn(FAILED, F.concat(F.col(VIOLATIONS), rules))
 
 
-def _may_fail(table: Table, raw: RawState) -> bool:
+def _may_fail(table: Table, pending: Pending) -> bool:
     """Whether any row can fail: there are rules or casts, or a key that the source does not guarantee."""
-    return bool(
-        table.ruleset.row_rules or table.casts or (table.primary_key and not raw.key_is_unique) or table.transform
-    )
+    guaranteed = pending.raw.key_is_unique and pending.first_seq(table) == pending.to_seq
+    return bool(table.ruleset.row_rules or table.casts or table.transform or (table.primary_key and not guaranteed))
 
 
 def _quarantine(context: RunContext, lake: Lake, table: Table, failed: DataFrame) -> int:
@@ -147,19 +146,14 @@ def _checks(context: RunContext, table: Table, pending: Pending, quarantined: in
             (F.col("_etl_seq") >= pending.first_seq(table)) & (F.col("_etl_seq") <= pending.to_seq)
         )
         exploded = rows.select("*", F.explode(FAILED).alias("_etl_rule"))
+        counted = exploded.groupBy("_etl_rule").count().collect()
+        failures = {row["_etl_rule"]: row["count"] for row in counted}
+        first = Window.partitionBy("_etl_rule").orderBy("_etl_seq", "_etl_row")
         shown = [field for field in rows.columns if not field.startswith("_etl_")]
-        for found in (
-            exploded.groupBy("_etl_rule")
-            .agg(
-                F.count(F.lit(1)).alias("n"),
-                F.slice(
-                    F.collect_list(F.struct(*(F.col(quoted(c)).cast("string").alias(c) for c in shown))), 1, SAMPLE_ROWS
-                ).alias("rows"),
-            )
-            .collect()
-        ):
-            failures[found["_etl_rule"]] = found["n"]
-            samples[found["_etl_rule"]] = [row.asDict() for row in found["rows"]]
+        values = [F.col(quoted(name)).cast("string").alias(name) for name in shown]
+        few = exploded.withColumn("_etl_place", F.row_number().over(first)).where(F.col("_etl_place") <= SAMPLE_ROWS)
+        for row in few.orderBy("_etl_rule", "_etl_place").select("_etl_rule", F.struct(*values).alias("row")).collect():
+            samples.setdefault(row["_etl_rule"], []).append(row["row"].asDict())
     return [
         {
             "table": table.name,

@@ -45,7 +45,7 @@ class Warehouse:
         self._stages = stages
         self._run_id = run_id
         self._open_session: Session | None = None
-        self._staged: dict[str, tuple[int, str, WarehouseTable]] = {}
+        self._staged: dict[str, tuple[tuple[str, int], str, WarehouseTable]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -99,8 +99,12 @@ class Warehouse:
         """The seq of `table` that the warehouse holds; None before the first load."""
         return self._acknowledgements().latest(table)
 
-    def apply(self, table: WarehouseTable, change: ChangeSet) -> AppliedCounts:
+    def apply(
+        self, table: WarehouseTable, change: ChangeSet, *, verify: Callable[[], None] | None = None
+    ) -> AppliedCounts:
         """Bring `table` to `change.seq` in one transaction; a change set that was applied before does nothing.
+
+        `verify` is called before COMMIT and sees what would be committed; what it raises rolls everything back.
 
         OutOfSequence when a delta or an append does not follow what is there: load `full` instead. RowsDiffer, or
         EtlError for broken keys, before anything is changed.
@@ -111,7 +115,7 @@ class Warehouse:
                 return done
             expected = self._following(table, change)
             try:
-                return self._apply(table, change, expected)
+                return self._apply(table, change, expected, verify)
             except _CommitUnknown:
                 continue
         raise EtlError(
@@ -155,7 +159,9 @@ class Warehouse:
             raise ValueError(f"table {table.name} has no key: it cannot take a delta")
         return held
 
-    def _apply(self, table: WarehouseTable, change: ChangeSet, expected: int | None) -> AppliedCounts:
+    def _apply(
+        self, table: WarehouseTable, change: ChangeSet, expected: int | None, verify: Callable[[], None] | None
+    ) -> AppliedCounts:
         TargetTables(self._session, self._database, self._schema).evolve(table)
         staged = self._stage(table, change)
         self._acknowledgements().anchor(table.name)
@@ -171,6 +177,8 @@ class Warehouse:
                     what=f"another run moved it on from change set {expected} while this one applied {change.seq}",
                     way_out="Run `etl resume`; nothing of this change set was kept",
                 )
+            if verify is not None:
+                verify()
         except BaseException:
             self._roll_back()
             raise
@@ -220,10 +228,10 @@ class Warehouse:
     def _stage(self, table: WarehouseTable, change: ChangeSet) -> str:
         """The staging table of `change`, loaded once for its MERGE and the comparison after it."""
         present = self._staged.get(table.name)
-        if present and present[0] == change.seq:
+        if present and present[0] == (change.kind, change.seq):
             return present[1]
         staged = self._staging().load(table, change)
-        self._staged[table.name] = (change.seq, staged, table)
+        self._staged[table.name] = ((change.kind, change.seq), staged, table)
         return staged
 
     def _create_schema(self) -> None:
