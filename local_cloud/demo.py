@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -127,7 +127,7 @@ def _step(console: Console, name: str, what: str) -> Iterator[None]:
 
 
 def _tell_what_next(console: Console, project: Path, seconds: float) -> None:
-    steps = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+    console.print(Text(f"\nThe demo took {duration(seconds)}. What to open next:", style="bold"))
     for what, command in (
         ("start the local cloud again", ".venv/bin/etl local start"),
         ("ask the lake", '.venv/bin/etl query "SELECT * FROM orders LIMIT 5" --on lake'),
@@ -137,9 +137,9 @@ def _tell_what_next(console: Console, project: Path, seconds: float) -> None:
         ("your own table and pipeline", "docs/add-a-pipeline.md"),
         ("templates that were deployed", "cdk.out/assembly-local/"),
     ):
-        steps.add_row(f"{what}:")
-        steps.add_row(Text(f"  {command}", style="cyan", no_wrap=True, overflow="ignore"))
-    console.print(Group(Text(f"\nThe demo took {duration(seconds)}. What to open next:", style="bold"), steps))
+        console.print(f"  {what}:")
+        # Whole, so that it can be copied: a terminal wraps what is too long for it.
+        console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
 
 
 if __name__ == "__main__":

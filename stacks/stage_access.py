@@ -28,19 +28,14 @@ class StageAccess:
 
 
 def stage_access(pipeline: Pipeline, stage: Stage) -> StageAccess:
-    """Extract compares keys with curated and quarantine; only Extract and Transform read clear text."""
+    """Only Extract and Transform read clear text; what others need of raw and curated is how far they are."""
     warehouse = (pipeline.warehouse.connection,) if pipeline.warehouse else ()
     accesses: dict[Stage, StageAccess] = {
-        "extract": StageAccess(
-            reads=("curated", "quarantine"), writes=("raw",), connections=tuple(pipeline.connections)
-        ),
-        "transform": StageAccess(reads=("raw", "curated"), writes=("staging",)),
-        "validate": StageAccess(reads=("curated",), writes=("staging", "quarantine"), states=("raw",)),
+        "extract": StageAccess(reads=(), writes=("raw",), connections=tuple(pipeline.connections)),
+        "transform": StageAccess(reads=("raw",), writes=("staging",), states=("curated",)),
+        "validate": StageAccess(reads=(), writes=("staging", "quarantine"), states=("raw", "curated")),
         "load": StageAccess(
-            reads=("quarantine",),
-            writes=("staging", "curated", "analytics"),
-            states=("raw",),
-            connections=warehouse,
+            reads=(), writes=("staging", "curated", "analytics"), states=("raw",), connections=warehouse
         ),
     }
     return accesses[stage]

@@ -19,6 +19,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 if (PROJECT / "constructs" / "__init__.py").exists():
     pytest.exit("constructs/__init__.py exists: it shadows the constructs library; remove it", returncode=1)
 
+# The CDK's own language runtime looks for node on PATH; the virtual environment brings it.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), os.environ.get("PATH", "")])
 # Workers of Spark import the runtime too.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(PROJECT / "glue_scripts"), os.environ.get("PYTHONPATH", "")])
 os.environ["PYSPARK_PYTHON"] = sys.executable

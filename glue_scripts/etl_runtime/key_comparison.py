@@ -7,6 +7,7 @@ from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
 from etl_model.pipeline import Table
 from etl_runtime.errors import EtlError
+from etl_runtime.iceberg import quoted
 
 _NO_CURSOR = "-"
 _ENTRY = "struct<seq: bigint, op: string, cursor: string>"
@@ -88,7 +89,7 @@ def _believe(table: Table, *, source_rows: int, lake_rows: int, deleted_rows: in
 
 
 def _column(name: str) -> Column:
-    return F.col("`" + name.replace("`", "``") + "`")
+    return F.col(quoted(name))
 
 
 def source_text(name: str, spark_type: str) -> Column:

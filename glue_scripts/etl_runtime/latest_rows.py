@@ -8,6 +8,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F  # noqa: N812  # the usual name
 
 from etl_model.pipeline import Table
+from etl_runtime.iceberg import quoted
 
 VIOLATIONS = "_etl_violations"
 META = ("_etl_seq", "_etl_row", "_etl_op")
@@ -16,15 +17,11 @@ _NOTHING_WRONG = "array<string>"
 _WHOLE_TIMESTAMP = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?\s*(Z|UTC|[+-]\d\d(:?\d\d)?)?$"
 
 
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
 def latest_rows(raw: DataFrame, table: Table, *, several_seqs: bool) -> DataFrame:
     """The rows of the newest seq of each key as the source has it; rows without a whole key are all kept."""
     if not table.primary_key or not several_seqs:
         return raw
-    keys = [_quoted(key) for key in table.primary_key]
+    keys = [quoted(key) for key in table.primary_key]
     newest = Window.partitionBy(*keys).orderBy(F.col("_etl_seq").desc())
     keyless = reduce(or_, (F.col(key).isNull() for key in keys))
     ranked = raw.withColumn("_etl_rank", F.rank().over(newest))
@@ -34,7 +31,7 @@ def latest_rows(raw: DataFrame, table: Table, *, several_seqs: bool) -> DataFram
 def cast_rows(latest: DataFrame, table: Table) -> DataFrame:
     """Declared casts applied, with `_etl_violations`: one for each value that would not survive its cast exactly."""
     cast, failed = _casts(latest, table)
-    columns = [cast.get(name, F.col(_quoted(name))).alias(name) for name in latest.columns if name not in META]
+    columns = [cast.get(name, F.col(quoted(name))).alias(name) for name in latest.columns if name not in META]
     return latest.select(*columns, *META, _violations(failed).alias(VIOLATIONS))
 
 
@@ -46,7 +43,7 @@ def mark_keys(frame: DataFrame, table: Table, *, key_is_unique: bool) -> DataFra
     """
     if not table.primary_key:
         return frame
-    keys = [_quoted(key) for key in table.primary_key]
+    keys = [quoted(key) for key in table.primary_key]
     found = [
         F.when(F.col(key).isNull(), F.lit(f"IsComplete {name!r} (primary key)"))
         for key, name in zip(keys, table.primary_key, strict=True)
@@ -58,7 +55,7 @@ def mark_keys(frame: DataFrame, table: Table, *, key_is_unique: bool) -> DataFra
         marked = frame.withColumn("_etl_same", F.count(F.lit(1)).over(same))
         named = " ".join(repr(key) for key in table.primary_key)
         found.append(F.when((F.col("_etl_same") > 1) & complete, F.lit(f"IsPrimaryKey {named} (primary key)")))
-    names = [_quoted(name) for name in frame.columns if name != VIOLATIONS]
+    names = [quoted(name) for name in frame.columns if name != VIOLATIONS]
     return marked.select(*names, F.concat(F.col(VIOLATIONS), _violations(found)).alias(VIOLATIONS))
 
 
@@ -78,8 +75,8 @@ def _casts(frame: DataFrame, table: Table) -> tuple[dict[str, Column], list[Colu
         before = kinds[name]
         if before == kind:
             continue
-        column = F.col(_quoted(name))
-        cast[name] = F.expr(f"try_cast({_quoted(name)} as {kind})")
+        column = F.col(quoted(name))
+        cast[name] = F.expr(f"try_cast({quoted(name)} as {kind})")
         exact = _survives(name, before=before, after=kind, converted=cast[name])
         failed.append(F.when(column.isNotNull() & ~exact, F.lit(f"ColumnDataType {name!r} = {kind} (cast)")))
     return cast, failed
@@ -87,9 +84,9 @@ def _casts(frame: DataFrame, table: Table) -> tuple[dict[str, Column], list[Colu
 
 def _survives(name: str, *, before: str, after: str, converted: Column) -> Column:
     """Whether the value is the same after the cast. Text to float and double is the one that may round."""
-    column, there = F.col(_quoted(name)), converted.isNotNull()
+    column, there = F.col(quoted(name)), converted.isNotNull()
     if before != "string":
-        back = F.expr(f"try_cast(try_cast({_quoted(name)} as {after}) as {before})")
+        back = F.expr(f"try_cast(try_cast({quoted(name)} as {after}) as {before})")
         return there & back.eqNullSafe(column)
     text = F.trim(column)
     decimal = re.fullmatch(r"decimal\((\d+),\s*(\d+)\)", after)

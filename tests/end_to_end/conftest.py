@@ -44,21 +44,14 @@ class LocalProject:
     folder: Path
 
     def shell(self, command: str) -> Answer:
-        ran = subprocess.run(
-            ["bash", "-c", command],
-            cwd=self.folder,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            timeout=COMMAND_SECONDS,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        return Answer(ran.returncode, ran.stdout, ran.stderr)
+        return self._run(["bash", "-c", command])
 
     def etl(self, *arguments: str) -> Answer:
+        return self._run([sys.executable, "-m", "operations", *arguments])
+
+    def _run(self, command: list[str]) -> Answer:
         ran = subprocess.run(
-            [sys.executable, "-m", "operations", *arguments],
+            command,
             cwd=self.folder,
             env=self.variables,
             capture_output=True,
