@@ -1,7 +1,9 @@
 """What every stage of a run starts from: the pipeline file fixed by the first stage, the run's id and mode, clients, log."""
 
+import atexit
 import io
 import json
+import shutil
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -109,6 +111,7 @@ def fetch_pipeline(s3: Any, bundle: str) -> tuple[Pipeline, Path]:
     bucket, _, key = bundle.removeprefix("s3://").partition("/")
     archive = zipfile.ZipFile(io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
     folder = Path(tempfile.mkdtemp(prefix="pipeline-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     archive.extractall(folder)
     return load_pipeline(folder / "pipeline.yaml"), folder
 

@@ -144,6 +144,8 @@ def job_environment(settings: Settings, *, scratch: Path, java_options: str | No
         submit += ["--conf", f"{name}={value}"]
     return {
         **kept,
+        # What a job leaves goes with its scratch folder.
+        "TMPDIR": str(scratch),
         "AWS_ENDPOINT_URL": settings.endpoint,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,

@@ -3,12 +3,10 @@
 import io
 import json
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -41,7 +39,6 @@ class Workbench:
     spark: SparkSession
     login: PostgresLogin
     names: Names
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="workbench-")))
     bundles: int = 0
     bundle: str = ""
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg2
@@ -42,7 +43,7 @@ def connected(name: str, connection: PostgreSQLConnection, *, region: str) -> It
             )
     options: dict[str, Any] = {"sslmode": connection.tls}
     if connection.tls != "disable":
-        options["sslrootcert"] = _authorities(secret)
+        options["sslrootcert"] = _authorities(secret.get("ca_certificate"))
     where = f"connection {name} ({connection.host}:{connection.port}/{connection.database})"
     try:
         opened = psycopg2.connect(
@@ -67,9 +68,9 @@ def connected(name: str, connection: PostgreSQLConnection, *, region: str) -> It
         opened.close()
 
 
-def _authorities(secret: dict[str, Any]) -> str:
-    """The CA bundle to verify the server with: the secret's own, or the system's."""
-    pem = secret.get("ca_certificate")
+@lru_cache(maxsize=16)
+def _authorities(pem: str | None) -> str:
+    """The CA bundle to verify the server with: the secret's own, or the system's. One file for each process."""
     if not pem:
         return "system"
     with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as file:
