@@ -11,6 +11,7 @@ Databases survive a restart; stages and table comments do not (create stages wit
 """
 
 import argparse
+import io
 import re
 import warnings
 from importlib import import_module
@@ -45,6 +46,17 @@ class _Stages(ArrowFSWrapper):  # type: ignore[misc]  # fsspec has no types
     def unstrip_protocol(self, name: str) -> str:
         return name if name.startswith("s3://") else f"s3://{name}"
 
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        """Whole into memory: many ranges of several files at once came out broken (files of 20 MB and more)."""
+        if mode != "rb":
+            return super()._open(path, mode, **options)
+        with self.fs.open_input_stream(path) as stream:
+            content = stream.read()
+        size = self.fs.get_file_info(path).size
+        if len(content) != size:
+            raise OSError(f"s3://{path} has {size} bytes, and {len(content)} arrived")
+        return io.BytesIO(content)
+
 
 def serve(*, port: int, state: Path, s3_endpoint: str, region: str) -> None:
     """Serve until terminated. `state` holds one DuckDB file per Snowflake database."""
@@ -54,6 +66,8 @@ def serve(*, port: int, state: Path, s3_endpoint: str, region: str) -> None:
     # An extension that is not built in would be downloaded; that a laptop is offline must not change what works.
     instance = FakeSnow(db_path=state, nop_regexes=_IGNORED)
     instance.duck_conn.execute("SET GLOBAL autoinstall_known_extensions = false")
+    # DuckDB's threads would share one Python file, and seek in it for one another.
+    instance.duck_conn.execute("SET GLOBAL threads = 1")
     endpoint = urlsplit(s3_endpoint)
     stages = _Stages(
         S3FileSystem(
