@@ -159,27 +159,6 @@ class Lake:
             append.set(key, value)
         append.commit()
 
-    def append_to_branch(self, table: str, branch: str, files: Sequence[DataFile]) -> None:
-        """Listed files on a fresh branch, main untouched."""
-        self.start_branch(table, branch)
-        found = self.require(table)
-        transaction = found.newTransaction()
-        self._append(transaction, found, files, branch, {})
-        transaction.commitTransaction()
-
-    def replace_files(self, table: str, files: Sequence[DataFile]) -> None:
-        """The table holds exactly the listed files afterwards. For working tables that carry no state."""
-        found = self.require(table)
-        iceberg = self._jvm.org.apache.iceberg
-        replace = found.newOverwrite().overwriteByRowFilter(iceberg.expressions.Expressions.alwaysTrue())
-        config = iceberg.MetricsConfig.forTable(found)
-        for file in files:
-            source = found.io().newInputFile(file.path)
-            metrics = iceberg.parquet.ParquetUtil.fileMetrics(source, config)
-            builder = iceberg.DataFiles.builder(found.spec()).withInputFile(source).withFormat("PARQUET")
-            replace.addFile(builder.withMetrics(metrics).build())
-        replace.commit()
-
     def append_and_publish(
         self,
         table: str,
@@ -234,13 +213,6 @@ class Lake:
                 what=f"its commit was refused, since the table has moved on ({text[:300]})",
                 way_out="Another run or a maintenance has written it; `etl resume` prepares this run's changes anew",
             ) from error
-
-    def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
-        """Not fenced: for working tables that one run alone writes."""
-        update = self.require(table).updateProperties()
-        for key, value in properties.items():
-            update = update.set(key, value)
-        update.commit()
 
     def files(self, table: str, ref: str = "main") -> tuple[list[DataFile], bool]:
         """(data files of the ref's snapshot, whether any of them has delete files)."""

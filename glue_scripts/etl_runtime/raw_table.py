@@ -22,17 +22,15 @@ def struct_of(lake: Lake, columns: Sequence[tuple[str, str]]) -> StructType:
     return StructType.fromJson(json.loads(jvm.org.apache.spark.sql.types.StructType.fromDDL(ddl).json()))
 
 
-def prepare_raw_table(
-    lake: Lake, name: str, table: Table, columns: Sequence[SourceColumn], *, location: str
-) -> list[str]:
-    """Creates or widens the table; returns the names of columns that are new to an existing one.
+def prepare_raw_table(lake: Lake, name: str, table: Table, columns: Sequence[SourceColumn], *, location: str) -> None:
+    """Creates the table, or adds the source's new columns to it and widens those that have grown.
 
     EtlError for a column that the source has dropped or retyped, or has added under schema_drift: freeze.
     """
     wanted = {column.name: column.spark for column in columns}
     if lake.load(name) is None:
         lake.create(name, struct_of(lake, [*wanted.items(), *META_COLUMNS]), location=location)
-        return []
+        return
     present = {column: kind for column, kind in lake.columns(name) if not column.startswith("_etl_")}
     added = [column for column in wanted if column not in present]
     where, errors = f"table {table.name}", []
@@ -73,7 +71,6 @@ def prepare_raw_table(
     for column, kind in widened:
         lake.spark.sql(f"ALTER TABLE {full_name(name)} ALTER COLUMN {quoted(column)} TYPE {kind}")
     lake.add_columns(name, [(column, wanted[column]) for column in added])
-    return added
 
 
 def _widens(before: str, after: str) -> bool:

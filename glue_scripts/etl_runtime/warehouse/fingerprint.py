@@ -31,7 +31,7 @@ def checksum_sql(columns: Sequence[WarehouseColumn], *, source: str) -> str:
     The checksum is text: clients turn wide numbers into floats.
     """
     text = f"CONCAT_WS('|', {', '.join(_field(column) for column in columns)})"
-    # Valid in Snowflake and in DuckDB; TO_NUMBER(…, 'XXX') is in the first only.
+    # Valid in Snowflake and in DuckDB; TO_NUMBER with a hexadecimal format is in the first only.
     number = " + ".join(
         f"(POSITION(SUBSTR(H, {place}, 1), '0123456789abcdef') - 1) * {16 ** (DIGITS - place)}"
         for place in range(1, DIGITS + 1)
